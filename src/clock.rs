@@ -1,0 +1,49 @@
+//! The time, read once per request and passed down as a value.
+//!
+//! Pure code takes [`Now`] as an argument, so that tests and `explain` can set it. Only this file reads
+//! the system's clocks.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// One moment: on the monotonic clock, for measuring, and on the wall clock, for tokens.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Now {
+    /// Milliseconds on the monotonic clock since this process first asked; never goes back.
+    pub monotonic_ms: u64,
+    /// Seconds since 1970-01-01 UTC, for times that outlive the process or leave it.
+    pub unix_s: u64,
+}
+
+impl Now {
+    /// Reads both clocks.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
+    pub fn read() -> Self {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let elapsed = START.get_or_init(Instant::now).elapsed();
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Self {
+            // One second ahead, so that "some time ago" exists from the first request on.
+            monotonic_ms: 1_000 + u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX / 2),
+            unix_s: unix.as_secs(),
+        }
+    }
+
+    /// The same moment, `later` on both clocks.
+    pub fn after(self, later: Duration) -> Self {
+        Self {
+            monotonic_ms: self.monotonic_ms.saturating_add(millis(later)),
+            unix_s: self.unix_s.saturating_add(later.as_secs()),
+        }
+    }
+
+    /// Milliseconds since an earlier reading of the monotonic clock; zero if it lies ahead.
+    pub fn ms_since(self, earlier_ms: u64) -> u64 {
+        self.monotonic_ms.saturating_sub(earlier_ms)
+    }
+}
+
+/// A duration in whole milliseconds, saturating.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,3 @@
+//! YAML → typed → checked.
+pub mod checked;
+pub mod report;
