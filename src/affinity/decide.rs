@@ -1,0 +1,209 @@
+//! The decision: which backend serves a request, and why. Pure; runs once per request.
+//!
+//! The first evidence that names a backend which may take existing sessions wins, strongest first. Evidence
+//! that names a backend that is gone leads to the one successor that every replica chooses.
+
+use super::evidence::{Evidence, PresentedId};
+use super::policy::{FirstContact, Mode, Policy};
+use super::token::Token;
+use crate::clock::Now;
+use crate::names::{BackendIndex, BackendTag, Reason};
+use crate::pool::Pool;
+
+/// Where a request goes, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decision {
+    /// The backend that serves it.
+    pub backend: BackendIndex,
+    /// Why.
+    pub reason: Reason,
+    /// The token whose session this is: keeps its seed and attributes when the session is bound anew.
+    pub token: Option<Token>,
+}
+
+/// What is to be done with a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Send it to this backend.
+    To(Decision),
+    /// Its session lives on this suspect backend: wait for the probe, for a bounded time, then decide again.
+    Hold(BackendIndex),
+    /// There is nobody to send it to.
+    Refuse(Refusal),
+}
+
+/// Why a request is answered with 503.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// No backend takes new sessions.
+    NoBackend,
+    /// The backend that held the session is gone, and `on_lost_backend` is `fail`.
+    LostBackend,
+}
+
+impl Refusal {
+    /// The word of log, metrics and explain.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoBackend => "no_backend",
+            Self::LostBackend => "lost_backend",
+        }
+    }
+}
+
+/// What the shell adds to the evidence: the moment, a random number, and whether it has waited already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Circumstance {
+    /// The time of the request.
+    pub now: Now,
+    /// Random, for algorithms that draw.
+    pub draw: u64,
+    /// Whether the request has already been held for a suspect backend.
+    pub held: bool,
+}
+
+/// One piece of evidence: its reason, the backend that it names, and whose token it is.
+struct Clue<'e> {
+    reason: Reason,
+    names: Home,
+    token: Option<&'e Token>,
+}
+
+/// The backend that a piece of evidence names.
+enum Home {
+    Known(BackendIndex),
+    /// The pool has no such backend any more, or it has lost its memory since.
+    Gone,
+}
+
+/// Decides where a request goes.
+pub fn decide(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumstance) -> Verdict {
+    match policy.mode {
+        Mode::Bind => {}
+        Mode::Hash => return by_hash(evidence, pool, at),
+        Mode::None => return first_choice(evidence, policy, pool, at),
+    }
+    let mut lost = None;
+    for clue in clues(evidence, policy, pool, at.now) {
+        if let Home::Known(home) = clue.names {
+            let Some(backend) = pool.backend(home) else { continue };
+            if backend.takes_existing(at.now, at.held) {
+                return Verdict::To(Decision { backend: home, reason: clue.reason, token: clue.token.cloned() });
+            }
+            if backend.is_suspect(at.now) && backend.takes_existing(at.now, true) {
+                return Verdict::Hold(home);
+            }
+        }
+        lost.get_or_insert(clue.token);
+    }
+    if lost.is_some() && !policy.moves {
+        return Verdict::Refuse(Refusal::LostBackend);
+    }
+    let session = evidence.ids.first();
+    match (lost, session) {
+        // The seed outlives the session ids, so it comes first wherever there is a token at all.
+        (Some(token), _) => {
+            let token = token.or_else(|| newest(evidence.tokens.iter()));
+            let key = match (token, session) {
+                (Some(token), _) => token.seed.ring_key(pool.seed()),
+                (None, Some(id)) => id.digest.ring_key(),
+                (None, None) => evidence.contact.key,
+            };
+            to(pool.successor(key, at.now), Reason::Moved, token)
+        }
+        (None, Some(id)) => to(pool.successor(id.digest.ring_key(), at.now), Reason::Hash, None),
+        (None, None) => first_choice(evidence, policy, pool, at),
+    }
+}
+
+/// All evidence, strongest first.
+fn clues<'e>(
+    evidence: &'e Evidence,
+    policy: &'e Policy,
+    pool: &'e Pool,
+    now: Now,
+) -> impl Iterator<Item = Clue<'e>> {
+    let routes = evidence.ids.iter().filter_map(|id| {
+        let backend = id.route?;
+        Some(Clue { reason: Reason::Route, names: Home::Known(backend), token: vouching(evidence, id) })
+    });
+    let proven = newest(evidence.tokens.iter().filter(|token| vouches(token, evidence)))
+        .map(|token| Clue { reason: Reason::LbCookie, names: home(token, pool), token: Some(token) });
+    let learned = evidence.ids.iter().filter_map(move |id| {
+        let tag = policy.learned.find(&id.digest, now)?;
+        Some(Clue { reason: Reason::Learned, names: known(tag, pool), token: vouching(evidence, id) })
+    });
+    let unproven = || evidence.tokens.iter().filter(|token| !vouches(token, evidence));
+    let bare = newest(unproven().filter(|token| token.fingerprints.is_empty() || evidence.ids.is_empty()))
+        .map(|token| Clue { reason: Reason::LbCookie, names: home(token, pool), token: Some(token) });
+    let conflicting = newest(unproven().filter(|token| !token.fingerprints.is_empty() && !evidence.ids.is_empty()))
+        .map(|token| Clue { reason: Reason::Conflict, names: home(token, pool), token: Some(token) });
+    routes.chain(proven).chain(learned).chain(bare).chain(conflicting)
+}
+
+fn vouches(token: &Token, evidence: &Evidence) -> bool {
+    evidence.ids.iter().any(|id| token.vouches_for(&id.digest))
+}
+
+fn vouching<'e>(evidence: &'e Evidence, id: &PresentedId) -> Option<&'e Token> {
+    evidence.tokens.iter().find(|token| token.vouches_for(&id.digest))
+}
+
+fn newest<'e>(tokens: impl Iterator<Item = &'e Token>) -> Option<&'e Token> {
+    tokens.max_by_key(|token| (token.seen_s, token.seed.0))
+}
+
+fn known(tag: BackendTag, pool: &Pool) -> Home {
+    pool.find_tag(tag).map_or(Home::Gone, Home::Known)
+}
+
+fn home(token: &Token, pool: &Pool) -> Home {
+    match pool.find_tag(token.backend) {
+        Some(index) if pool.backend(index).is_some_and(|backend| backend.epoch() <= token.epoch) => {
+            Home::Known(index)
+        }
+        Some(_) | None => Home::Gone,
+    }
+}
+
+fn by_hash(evidence: &Evidence, pool: &Pool, at: Circumstance) -> Verdict {
+    match evidence.ids.first() {
+        Some(id) => to(pool.successor(id.digest.ring_key(), at.now), Reason::Hash, None),
+        None => to(pool.place(evidence.contact.key, at.now, at.draw), Reason::New, None),
+    }
+}
+
+fn first_choice(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumstance) -> Verdict {
+    let takes_new = |index: &BackendIndex| pool.backend(*index).is_some_and(|backend| backend.takes_new(at.now));
+    let contact = &evidence.contact;
+    let key = match (policy.mode, policy.first_contact) {
+        (Mode::None, _) | (_, FirstContact::Balance) => {
+            return to(pool.place(at.draw, at.now, at.draw), Reason::New, None);
+        }
+        (_, FirstContact::Client | FirstContact::Connection) => contact.key,
+    };
+    let remembered = || policy.contacts.find(key, at.now).filter(takes_new);
+    let choice = contact
+        .preferred(policy)
+        .filter(takes_new)
+        .or_else(remembered)
+        .or_else(|| pool.place(key, at.now, at.draw));
+    to(choice, Reason::New, None)
+}
+
+fn to(backend: Option<BackendIndex>, reason: Reason, token: Option<&Token>) -> Verdict {
+    match backend {
+        Some(backend) => Verdict::To(Decision { backend, reason, token: token.cloned() }),
+        None => Verdict::Refuse(Refusal::NoBackend),
+    }
+}
+
+/// What follows from a decision for the next ones: counted and remembered by the shell once it stands.
+pub fn note(decision: &Decision, evidence: &Evidence, policy: &Policy, pool: &Pool, now: Now) {
+    if decision.reason == Reason::New {
+        pool.note_assigned(decision.backend);
+        if policy.first_contact == FirstContact::Client {
+            policy.contacts.note(evidence.contact.key, decision.backend, now);
+        }
+    }
+}

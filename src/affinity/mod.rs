@@ -1,0 +1,35 @@
+//! Affinity: where a session lives, and how to keep it there. The heart of Steadfast.
+//!
+//! A request is read into [`Evidence`]; [`decide()`] names its backend and the [`Reason`](crate::names::Reason);
+//! [`bind()`] says what the response must carry so that the next request brings evidence again. No I/O, no
+//! clock, no globals: `l7` calls these functions with a socket behind it, `steadfast explain` and the tests
+//! without one, and all get the same answer.
+//!
+//! May use `pool` (to read), `names` and `clock`.
+
+mod attributes;
+mod bind;
+mod caching;
+mod cookie;
+mod decide;
+mod evidence;
+mod explain;
+mod first_contact;
+mod learned;
+mod path_parameter;
+mod policy;
+mod session;
+mod set_cookie;
+mod token;
+
+pub use bind::{Binding, Entropy, Outcome, ResponseView, bind};
+pub use cookie::{Pair, Stripped, pairs, strip};
+pub use decide::{Circumstance, Decision, Refusal, Verdict, decide, note};
+pub use evidence::{Contact, Evidence, PresentedId, RequestView, Source};
+pub use explain::{Explanation, Finding, explain};
+pub use first_contact::FirstContacts;
+pub use learned::{Learned, Origin, RETIRED_FOR};
+pub use policy::{CookiePolicy, FirstContact, Insert, Mode, Policy};
+pub use session::{Fingerprint, SessionDigest, SessionSeed};
+pub use set_cookie::{Keeps, SameSite, SetCookie, parse as parse_set_cookie};
+pub use token::{Flags, Key, KeyRing, PoolBinding, Refused, SealedToken, TOKEN_LENGTH, Token};

@@ -1,0 +1,68 @@
+//! What is known of a client's connection, shared by all of its requests.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::clock::Now;
+use crate::names::{BackendIndex, ListenerName};
+
+/// What all connections of a listener have in common.
+#[derive(Debug)]
+pub struct ListenerFacts {
+    /// Its name.
+    pub name: ListenerName,
+    /// Its position in the configuration.
+    pub index: usize,
+}
+
+/// What is known of a client's connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// The listener that accepted it.
+    pub listener: Arc<ListenerFacts>,
+    /// The other end, as the kernel has it.
+    pub peer: SocketAddr,
+    /// Requests that reached the application.
+    requests: AtomicU64,
+    /// The last first choice: 16 bits pool, 16 bits backend + 1, 32 bits of time in seconds; 0: none yet.
+    choice: AtomicU64,
+}
+
+impl Connection {
+    /// A connection that was just accepted.
+    pub fn new(listener: Arc<ListenerFacts>, peer: SocketAddr) -> Self {
+        Self { listener, peer, requests: AtomicU64::new(0), choice: AtomicU64::new(0) }
+    }
+
+    /// Counts a request that reached the application.
+    pub fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Requests that reached the application.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The backend chosen for this connection's first request without evidence to a pool, and how many
+    /// seconds ago.
+    #[expect(clippy::cast_possible_truncation, reason = "fields of a packed word")]
+    pub fn choice(&self, pool: u16, now: Now) -> Option<(BackendIndex, u64)> {
+        let packed = self.choice.load(Ordering::Relaxed);
+        let backend = (packed >> 32) as u16;
+        if backend == 0 || (packed >> 48) as u16 != pool {
+            return None;
+        }
+        let age_s = (now.monotonic_ms / 1000).saturating_sub(packed & 0xFFFF_FFFF);
+        Some((BackendIndex(backend - 1), age_s))
+    }
+
+    /// Remembers a first choice.
+    pub fn remember_choice(&self, pool: u16, backend: BackendIndex, now: Now) {
+        let packed = u64::from(pool) << 48
+            | u64::from(backend.0.saturating_add(1)) << 32
+            | (now.monotonic_ms / 1000) & 0xFFFF_FFFF;
+        self.choice.store(packed, Ordering::Relaxed);
+    }
+}

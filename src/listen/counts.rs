@@ -1,0 +1,53 @@
+//! Counts of what the front door does unseen by the application, and the limit of open connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Counts of one listener.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Connections that are open.
+    open: AtomicUsize,
+    /// Connections that were accepted.
+    pub accepted: AtomicU64,
+    /// Connections that were closed at once because too many were open.
+    pub over_limit: AtomicU64,
+    /// Requests answered by the door with 4xx or 5xx.
+    pub rejected: AtomicU64,
+    /// Request heads that took too long (408).
+    pub timed_out: AtomicU64,
+    /// Requests that passed the door and were refused by the parser behind it, unseen by the application.
+    pub refused_unseen: AtomicU64,
+}
+
+impl Counts {
+    /// Connections that are open now.
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Takes a place for one connection, unless `limit` are open.
+    pub fn enter(self: &Arc<Self>, limit: usize) -> Option<Slot> {
+        let slot = Slot(Arc::clone(self));
+        if self.open.fetch_add(1, Ordering::Relaxed) >= limit {
+            add(&self.over_limit);
+            return None;
+        }
+        add(&self.accepted);
+        Some(slot)
+    }
+}
+
+/// The place of one open connection; given back when dropped.
+#[derive(Debug)]
+pub struct Slot(Arc<Counts>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+pub(super) fn add(count: &AtomicU64) {
+    count.fetch_add(1, Ordering::Relaxed);
+}

@@ -1,0 +1,221 @@
+//! The front door: one client's connection, request by request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use pingora::apps::HttpServerApp;
+use pingora::protocols::http::ServerSession;
+use pingora::server::ShutdownWatch;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::connection::{Connection, ListenerFacts};
+use super::counts::{Counts, add};
+use super::head::{Framing, Head, HeadLimits, Rejection, inspect, leading_blank};
+use super::stream::ClientStream;
+
+/// Room for a request's head at first; it grows as far as the limit allows.
+const FIRST_READ: usize = 2048;
+/// How long, and how far, a refused client is listened to, so that it can read the answer before a reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Bounds on what a client may send and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Of a request's head.
+    pub head: HeadLimits,
+    /// From a request's first byte to the end of its head.
+    pub head_timeout: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// Open connections.
+    pub connections: usize,
+}
+
+/// The door of one listener, before an application.
+#[derive(Debug)]
+pub struct Door<A> {
+    app: Arc<A>,
+    facts: Arc<ListenerFacts>,
+    bounds: Bounds,
+    counts: Arc<Counts>,
+}
+
+/// How the wait for a request ended.
+enum Arrival {
+    Request { read: BytesMut, head_length: usize, framing: Framing },
+    Refused(Rejection),
+    /// The client left, was idle for too long, or the server is stopping.
+    Over,
+}
+
+impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
+    /// A door for one listener.
+    pub fn new(app: Arc<A>, facts: Arc<ListenerFacts>, bounds: Bounds, counts: Arc<Counts>) -> Self {
+        Self { app, facts, bounds, counts }
+    }
+
+    /// Counts of this listener.
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.counts
+    }
+
+    /// What all connections of this listener have in common.
+    pub fn facts(&self) -> &Arc<ListenerFacts> {
+        &self.facts
+    }
+
+    /// Open connections that are allowed at once.
+    pub fn connection_limit(&self) -> usize {
+        self.bounds.connections
+    }
+
+    /// The application behind it.
+    pub fn app(&self) -> &Arc<A> {
+        &self.app
+    }
+
+    /// Serves a connection until it ends.
+    pub async fn serve(&self, tcp: TcpStream, mut shutdown: ShutdownWatch) {
+        let Ok(peer) = tcp.peer_addr() else { return };
+        let connection = Arc::new(Connection::new(Arc::clone(&self.facts), peer));
+        let mut stream = Box::new(ClientStream::new(tcp));
+        loop {
+            let (read, head_length, framing) = match self.arrival(&mut stream, &mut shutdown).await {
+                Arrival::Request { read, head_length, framing } => (read, head_length, framing),
+                Arrival::Refused(rejection) => return self.refuse(&mut stream, rejection, peer).await,
+                Arrival::Over => return,
+            };
+            let Ok(message) = stream.begin(read, head_length, framing) else {
+                return self.refuse(&mut stream, Rejection::Malformed("bad chunks"), peer).await;
+            };
+            match self.pass_on(stream, message, &connection, &shutdown).await {
+                Some(next) => stream = next,
+                None => return,
+            }
+        }
+    }
+
+    /// Waits for a request: without a buffer until its first byte, then until its head is whole.
+    async fn arrival(&self, stream: &mut ClientStream, shutdown: &mut ShutdownWatch) -> Arrival {
+        let mut read = stream.take_ahead();
+        if read.is_empty() {
+            let readable = timeout(self.bounds.idle, stream.tcp().readable());
+            let ready = tokio::select! {
+                biased;
+                ready = readable => ready.is_ok_and(|ready| ready.is_ok()),
+                _ = shutdown.wait_for(|stopping| *stopping) => false,
+            };
+            if !ready {
+                return Arrival::Over;
+            }
+            read.reserve(FIRST_READ);
+        }
+        let mut searched = 0;
+        let mut deadline = None;
+        loop {
+            if searched < read.len() {
+                let blank = leading_blank(&read);
+                if blank > 0 && searched == 0 {
+                    let _ = read.split_to(blank);
+                }
+                match inspect(&read, searched, &self.bounds.head) {
+                    Ok(Head::Whole { length, framing }) => {
+                        return Arrival::Request { read, head_length: length, framing };
+                    }
+                    Ok(Head::Partial) => searched = read.len(),
+                    Err(rejection) => return Arrival::Refused(rejection),
+                }
+            }
+            match stream.tcp().try_read_buf(&mut read) {
+                Ok(0) => return Arrival::Over,
+                Ok(_) => continue,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return Arrival::Over,
+            }
+            // The clock runs from the first wait within a head; most heads arrive whole.
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.bounds.head_timeout);
+            match timeout_at(deadline, stream.tcp().readable()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Arrival::Over,
+                // Nothing came after the wake-up: as good as idle.
+                Err(_) if read.is_empty() => return Arrival::Over,
+                Err(_) => return Arrival::Refused(Rejection::TimedOut),
+            }
+        }
+    }
+
+    /// Hands one request to the application; gives the connection back if it can serve another.
+    async fn pass_on(
+        &self,
+        stream: Box<ClientStream>,
+        message: BytesMut,
+        connection: &Arc<Connection>,
+        shutdown: &ShutdownWatch,
+    ) -> Option<Box<ClientStream>> {
+        let before = connection.requests();
+        let mut session = ServerSession::new_http1(stream);
+        // Any HTTP/1.1 request makes it endless again; the wait between requests is ours alone.
+        session.set_keepalive(Some(self.bounds.idle.as_secs().max(1)));
+        session.set_connection_user_context(Some(Box::new(Arc::clone(connection))));
+        session.set_pipelined_prefix(message);
+        let reused = self.app.process_new_http(session, shutdown).await;
+        if connection.requests() == before {
+            add(&self.counts.refused_unseen);
+        }
+        let (stream, _) = reused?.consume();
+        let stream = stream.into_any().downcast::<ClientStream>().ok()?;
+        // A response that came before the end of its request leaves a connection that nobody can read.
+        stream.message_ended().then_some(stream)
+    }
+
+    /// Answers a request that goes no further, and closes.
+    async fn refuse(&self, stream: &mut ClientStream, rejection: Rejection, peer: std::net::SocketAddr) {
+        add(if rejection == Rejection::TimedOut { &self.counts.timed_out } else { &self.counts.rejected });
+        log::debug!("{}: refused a request from {peer}: {}", self.facts.name, rejection.detail());
+        let (code, phrase) = rejection.status();
+        let answer = format!(
+            "HTTP/1.1 {code} {phrase}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
+             Cache-Control: no-store\r\nConnection: close\r\n\r\n{code} {phrase}\n",
+            phrase.len() + 5
+        );
+        let answered = timeout(LINGER, async {
+            stream.write_all(answer.as_bytes()).await?;
+            AsyncWriteExt::shutdown(stream).await
+        });
+        if !matches!(answered.await, Ok(Ok(()))) {
+            return;
+        }
+        // RFC 9112 section 9.6: read on for a while, or a reset destroys the answer.
+        let _ = timeout(LINGER, async {
+            let mut left = LINGER_BYTES;
+            let mut buffer = [0; 2048];
+            let mut tcp = TcpReader(stream);
+            while left > 0 {
+                match tcp.read(&mut buffer).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(read) => left = left.saturating_sub(read),
+                }
+            }
+        })
+        .await;
+    }
+}
+
+/// Reads a client's socket past all framing.
+struct TcpReader<'a>(&'a ClientStream);
+
+impl TcpReader<'_> {
+    async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            self.0.tcp().readable().await?;
+            match self.0.tcp().try_read(buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                other => return other,
+            }
+        }
+    }
+}

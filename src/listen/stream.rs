@@ -1,0 +1,238 @@
+//! A client's connection as the application sees it: exactly one message at a time.
+//!
+//! While a request is in the application's hands, reads end where the door says that the message ends. What
+//! the client sends beyond it (the next request of a pipeline) waits here; that the client has gone away is
+//! still seen. So requests that share a connection can neither disturb nor be mistaken for each other.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use async_trait::async_trait;
+use bytes::{Buf as _, BytesMut};
+use pingora::protocols::raw_connect::ProxyDigest;
+use pingora::protocols::{
+    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
+    UniqueID, UniqueIDType,
+};
+use std::os::fd::AsRawFd as _;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::chunked::Chunked;
+use super::head::Framing;
+
+/// Most bytes of a next request that are read while one is being served.
+const MAX_AHEAD: usize = 16 * 1024;
+
+/// A client's connection.
+#[derive(Debug)]
+pub(super) struct ClientStream {
+    tcp: TcpStream,
+    /// Bytes that were read but not yet given out.
+    ahead: BytesMut,
+    message: Message,
+    socket: Arc<SocketDigest>,
+}
+
+/// What is left of the message that is being read.
+#[derive(Debug)]
+enum Message {
+    /// So many bytes.
+    Length(u64),
+    /// Up to the last chunk.
+    Chunked(Chunked),
+    /// Another protocol may follow: everything.
+    Tunnel,
+}
+
+impl ClientStream {
+    pub(super) fn new(tcp: TcpStream) -> Self {
+        let socket = Arc::new(SocketDigest::from_raw_fd(tcp.as_raw_fd()));
+        Self { tcp, ahead: BytesMut::new(), message: Message::Length(0), socket }
+    }
+
+    /// The socket, to wait for the next request on.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        &self.tcp
+    }
+
+    /// What the client has sent beyond the last message.
+    pub(super) fn take_ahead(&mut self) -> BytesMut {
+        std::mem::take(&mut self.ahead)
+    }
+
+    /// Begins a message: `read` is its head and whatever of its body and beyond was read with it. Gives back
+    /// the part that belongs to this message.
+    pub(super) fn begin(&mut self, mut read: BytesMut, head_length: usize, framing: Framing) -> io::Result<BytesMut> {
+        self.message = match framing {
+            Framing::Length(length) => Message::Length(length),
+            Framing::Chunked => Message::Chunked(Chunked::default()),
+            Framing::Upgrade => Message::Tunnel,
+        };
+        if read.len() > head_length {
+            let body = self.message.advance(read.get(head_length..).unwrap_or_default())?;
+            self.ahead = read.split_off(head_length + body);
+        }
+        Ok(read)
+    }
+
+    /// Whether the message was read to its end, so that the connection can serve another.
+    pub(super) fn message_ended(&self) -> bool {
+        self.message.ended()
+    }
+
+    /// After the message: nothing is given out, but the client's leaving is.
+    fn poll_beyond(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.ahead.len() >= MAX_AHEAD {
+                // The response will end this wait.
+                return Poll::Pending;
+            }
+            ready!(self.tcp.poll_read_ready(context))?;
+            match self.tcp.try_read_buf(&mut self.ahead) {
+                Ok(0) => return Poll::Ready(Ok(())),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    /// Gives out what was read before.
+    fn give_ahead(&mut self, to: &mut ReadBuf<'_>) -> io::Result<()> {
+        let length = self.ahead.len().min(to.remaining());
+        let bytes = self.ahead.get(..length).unwrap_or_default();
+        let belongs = self.message.advance(bytes)?;
+        to.put_slice(self.ahead.get(..belongs).unwrap_or_default());
+        self.ahead.advance(belongs);
+        Ok(())
+    }
+}
+
+impl Message {
+    fn ended(&self) -> bool {
+        match self {
+            Self::Length(left) => *left == 0,
+            Self::Chunked(chunked) => chunked.ended(),
+            Self::Tunnel => false,
+        }
+    }
+
+    /// How many of `bytes` belong to the message.
+    fn advance(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Length(left) => {
+                let here = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= u64::try_from(here).unwrap_or(0);
+                Ok(here)
+            }
+            Self::Chunked(chunked) => {
+                chunked.follow(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+            }
+            Self::Tunnel => Ok(bytes.len()),
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.message.ended() {
+            return this.poll_beyond(context);
+        }
+        if !this.ahead.is_empty() {
+            return Poll::Ready(this.give_ahead(to));
+        }
+        let before = to.filled().len();
+        match &mut this.message {
+            Message::Length(left) => {
+                // Not one byte more than the message has.
+                let room = to.initialize_unfilled();
+                let limit = usize::try_from(*left).unwrap_or(usize::MAX).min(room.len());
+                let mut limited = ReadBuf::new(room.get_mut(..limit).unwrap_or_default());
+                ready!(Pin::new(&mut this.tcp).poll_read(context, &mut limited))?;
+                let read = limited.filled().len();
+                to.advance(read);
+                *left -= u64::try_from(read).unwrap_or(0);
+            }
+            Message::Chunked(chunked) => {
+                ready!(Pin::new(&mut this.tcp).poll_read(context, to))?;
+                let read = to.filled().get(before..).unwrap_or_default();
+                let belongs = chunked.follow(read).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                if belongs < read.len() {
+                    this.ahead.extend_from_slice(read.get(belongs..).unwrap_or_default());
+                    to.set_filled(before + belongs);
+                }
+            }
+            Message::Tunnel => ready!(Pin::new(&mut this.tcp).poll_read(context, to))?,
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().tcp).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().tcp).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().tcp).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+}
+
+#[async_trait]
+impl Shutdown for ClientStream {
+    async fn shutdown(&mut self) {
+        let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.tcp).await;
+    }
+}
+
+impl UniqueID for ClientStream {
+    fn id(&self) -> UniqueIDType {
+        self.tcp.as_raw_fd()
+    }
+}
+
+impl Ssl for ClientStream {}
+
+impl Peek for ClientStream {}
+
+impl GetTimingDigest for ClientStream {
+    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
+        Vec::new()
+    }
+}
+
+impl GetProxyDigest for ClientStream {
+    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
+        None
+    }
+}
+
+impl GetSocketDigest for ClientStream {
+    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
+        Some(Arc::clone(&self.socket))
+    }
+
+    fn set_socket_digest(&mut self, digest: SocketDigest) {
+        self.socket = Arc::new(digest);
+    }
+}

@@ -1,0 +1,38 @@
+//! Smooth weighted round robin, as NGINX has it: each turn everybody gains its weight, the richest is chosen
+//! and pays the sum.
+
+use parking_lot::Mutex;
+
+use super::Candidate;
+use crate::names::BackendIndex;
+
+/// Everybody's credit, by index.
+#[derive(Debug, Default)]
+pub(in crate::pool) struct RoundRobin {
+    credit: Mutex<Vec<i64>>,
+}
+
+impl RoundRobin {
+    pub(in crate::pool) fn next(&self, candidates: impl Iterator<Item = Candidate>) -> Option<BackendIndex> {
+        let mut credit = self.credit.lock();
+        let mut total = 0;
+        let mut best: Option<(BackendIndex, i64)> = None;
+        for candidate in candidates {
+            let position = candidate.index.position();
+            if credit.len() <= position {
+                credit.resize(position + 1, 0);
+            }
+            let Some(own) = credit.get_mut(position) else { continue };
+            *own += i64::from(candidate.weight);
+            total += i64::from(candidate.weight);
+            if best.is_none_or(|(_, richest)| *own > richest) {
+                best = Some((candidate.index, *own));
+            }
+        }
+        let (chosen, _) = best?;
+        if let Some(own) = credit.get_mut(chosen.position()) {
+            *own -= total;
+        }
+        Some(chosen)
+    }
+}

@@ -1,0 +1,19 @@
+//! Pools: who can serve, and who should.
+//!
+//! A [`Pool`] is immutable but for the [`Live`] state of its backends, which outlives reloads by backend id.
+//! It knows nothing of sockets and has no clock: `health` and `l7` tell it what they met, `affinity` asks it
+//! where a session may go. Replicas with the same configuration and affinity seed choose alike.
+//!
+//! May use `names` and `clock`.
+
+mod backend;
+mod balance;
+mod live;
+mod ring;
+mod spec;
+mod state;
+
+pub use backend::{Backend, Pool};
+pub use live::{Live, Permit};
+pub use spec::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, PoolSpec};
+pub use state::{Cause, CheckVerdict, Failure, Health, State};
