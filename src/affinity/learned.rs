@@ -336,6 +336,7 @@ mod tests {
 
     fn session(n: u64) -> SessionDigest {
         let mut digest = [0; 16];
+        digest[0] = n.to_le_bytes()[0];
         digest[8..].copy_from_slice(&n.to_le_bytes());
         SessionDigest(digest)
     }

@@ -130,7 +130,7 @@ mod tests {
     fn the_end_is_found_and_what_follows_is_left() {
         assert_eq!(follow(b"0\r\n\r\nGET"), Ok((5, true)));
         assert_eq!(follow(b"3\r\nabc\r\n0\r\n\r\n"), Ok((13, true)));
-        assert_eq!(follow(b"a;x=\"y\"\r\n0123456789\r\n0\r\nTrailer: 1\r\n\r\nrest"), Ok((39, true)));
+        assert_eq!(follow(b"a;x=\"y\"\r\n0123456789\r\n0\r\nTrailer: 1\r\n\r\nrest"), Ok((38, true)));
         assert_eq!(follow(b"3\r\nab"), Ok((5, false)));
     }
 
