@@ -97,15 +97,8 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, strongest evidence first.
-    pub const ALL: [Self; 7] = [
-        Self::Route,
-        Self::LbCookie,
-        Self::Learned,
-        Self::Conflict,
-        Self::Hash,
-        Self::Moved,
-        Self::New,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Route, Self::LbCookie, Self::Learned, Self::Conflict, Self::Hash, Self::Moved, Self::New];
 
     /// The word that log, metrics and explain use.
     pub fn as_str(self) -> &'static str {

@@ -22,13 +22,17 @@ pub(super) fn of_application(cookie: &SetCookie<'_>) -> Kept {
         Keeps::Session | Keeps::Deleted => 0,
         Keeps::For(time) => u16::try_from(time.as_secs().div_ceil(60)).unwrap_or(u16::MAX),
     };
-    let flags =
-        Flags { secure: cookie.secure, partitioned: cookie.partitioned, same_site: cookie.same_site };
+    let flags = Flags { secure: cookie.secure, partitioned: cookie.partitioned, same_site: cookie.same_site };
     Kept { flags, max_age_min }
 }
 
 /// The `Set-Cookie` line that hands a token to the client.
-pub(super) fn line(policy: &CookiePolicy, token: &SealedToken, kept: Kept, secure: bool) -> Option<HeaderValue> {
+pub(super) fn line(
+    policy: &CookiePolicy,
+    token: &SealedToken,
+    kept: Kept,
+    secure: bool,
+) -> Option<HeaderValue> {
     let mut line = String::with_capacity(192);
     let _ = write!(line, "{}={}", policy.name, token.as_str());
     if kept.max_age_min > 0 {
@@ -43,7 +47,12 @@ pub(super) fn deletion(policy: &CookiePolicy, flags: Flags, secure: bool) -> Opt
     finish(line, policy, flags, secure)
 }
 
-fn finish(mut line: String, policy: &CookiePolicy, flags: Flags, connection_secure: bool) -> Option<HeaderValue> {
+fn finish(
+    mut line: String,
+    policy: &CookiePolicy,
+    flags: Flags,
+    connection_secure: bool,
+) -> Option<HeaderValue> {
     line.push_str("; Path=/");
     if let Some(domain) = &policy.domain {
         let _ = write!(line, "; Domain={domain}");
@@ -51,7 +60,9 @@ fn finish(mut line: String, policy: &CookiePolicy, flags: Flags, connection_secu
     let partitioned = policy.partitioned.unwrap_or(flags.partitioned);
     let same_site = policy.same_site.or(flags.same_site).unwrap_or(SameSite::Lax);
     // A browser drops `SameSite=None` and `Partitioned` without `Secure`.
-    let secure = policy.secure.unwrap_or(connection_secure || flags.secure || partitioned || same_site == SameSite::None);
+    let secure = policy
+        .secure
+        .unwrap_or(connection_secure || flags.secure || partitioned || same_site == SameSite::None);
     if secure {
         line.push_str("; Secure");
     }

@@ -131,13 +131,15 @@ pub fn bind(
     entropy: impl FnOnce() -> Entropy,
 ) -> Binding {
     let mut binding = Binding::default();
-    let informational = response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS;
+    let informational =
+        response.status.is_informational() && response.status != StatusCode::SWITCHING_PROTOCOLS;
     if policy.mode != Mode::Bind || informational || response.preflight {
         return binding;
     }
     let Some(backend) = pool.backend(decision.backend) else { return binding };
     binding.backend = Some(backend.tag());
-    let bound = Bound { policy, evidence, decision, response, now, backend: backend.tag(), epoch: backend.epoch() };
+    let bound =
+        Bound { policy, evidence, decision, response, now, backend: backend.tag(), epoch: backend.epoch() };
     let said = said(policy, pool, response, now);
 
     let cookie = if !said.started.is_empty() {
@@ -186,20 +188,26 @@ impl Bound<'_> {
                 binding.retire.push(replaced.digest);
             }
         }
-        let presented = self.evidence.ids.iter().any(|id| matches!(id.source, Source::Cookie(_) | Source::Path));
+        let presented =
+            self.evidence.ids.iter().any(|id| matches!(id.source, Source::Cookie(_) | Source::Path));
         binding.outcome = match (all_known, presented, self.decision.reason) {
             (true, _, Reason::Moved) => Outcome::Moved,
             (true, ..) => Outcome::Kept,
             (false, false, _) => Outcome::Started,
             (false, true, Reason::Moved) => Outcome::LostAfterMove,
             (false, true, Reason::Hash | Reason::Conflict) => Outcome::LostNoProof,
-            (false, true, Reason::Route | Reason::LbCookie | Reason::Learned | Reason::New) => Outcome::Rotated,
+            (false, true, Reason::Route | Reason::LbCookie | Reason::Learned | Reason::New) => {
+                Outcome::Rotated
+            }
         };
         // Other contexts' sessions stay vouched for; the replaced id needs no voucher any more.
         let retired: ArrayVec<Fingerprint, MAX_STARTED> =
             binding.retire.iter().map(SessionDigest::fingerprint).collect();
         self.keep_others(&mut fingerprints, &retired);
-        if self.held_token().is_some_and(|token| same_set(&token.fingerprints, &fingerprints) && !self.stale(token)) {
+        if self
+            .held_token()
+            .is_some_and(|token| same_set(&token.fingerprints, &fingerprints) && !self.stale(token))
+        {
             return None;
         }
         let (newest, ..) = said.started.first()?;
@@ -235,7 +243,11 @@ impl Bound<'_> {
         self.keep_others(&mut remaining, &over);
         let (ended, _) = said.ended.first()?;
         if remaining.is_empty() {
-            return attributes::deletion(&self.policy.cookie, self.flags(attributes::of_application(ended).flags), self.response.secure);
+            return attributes::deletion(
+                &self.policy.cookie,
+                self.flags(attributes::of_application(ended).flags),
+                self.response.secure,
+            );
         }
         // A session of another context lives on under the same load-balancer cookie.
         self.issue(self.kept_attributes(), remaining, entropy)
@@ -310,7 +322,8 @@ impl Bound<'_> {
 
     /// The one presented id of a cookie: the one that a new value replaces.
     fn only_id_from(&self, source: Source) -> Option<&PresentedId> {
-        let mut presented = self.evidence.ids.iter().filter(|id| id.source == source || id.source == Source::Path);
+        let mut presented =
+            self.evidence.ids.iter().filter(|id| id.source == source || id.source == Source::Path);
         presented.next().filter(|_| presented.next().is_none())
     }
 
@@ -326,14 +339,16 @@ impl Bound<'_> {
 
     /// The presented ids first, then what the client's token vouched for already.
     fn current_fingerprints(&self) -> ArrayVec<Fingerprint, 8> {
-        let mut fingerprints: ArrayVec<_, 8> = self.evidence.ids.iter().map(|id| id.digest.fingerprint()).collect();
+        let mut fingerprints: ArrayVec<_, 8> =
+            self.evidence.ids.iter().map(|id| id.digest.fingerprint()).collect();
         self.keep_others(&mut fingerprints, &[]);
         fingerprints
     }
 
     /// Whether the client presented its session id, but not in a cookie.
     fn cookieless(&self) -> bool {
-        !self.evidence.ids.is_empty() && !self.evidence.ids.iter().any(|id| matches!(id.source, Source::Cookie(_)))
+        !self.evidence.ids.is_empty()
+            && !self.evidence.ids.iter().any(|id| matches!(id.source, Source::Cookie(_)))
     }
 
     fn learn_presented(&self, binding: &mut Binding) {
@@ -406,7 +421,9 @@ fn said<'a>(policy: &Policy, pool: &Pool, response: &ResponseView<'a>, now: Now)
     let mut said = Said::default();
     for line in response.headers.get_all(header::SET_COOKIE) {
         let Some(cookie) = set_cookie::parse(line.as_bytes(), now.unix_s) else { continue };
-        let Some(at) = policy.application_cookies.iter().position(|name| **name == *cookie.name) else { continue };
+        let Some(at) = policy.application_cookies.iter().position(|name| **name == *cookie.name) else {
+            continue;
+        };
         let source = Source::Cookie(u8::try_from(at).unwrap_or(u8::MAX));
         if cookie.keeps == Keeps::Deleted {
             // A value set later in the same response revives it.

@@ -83,8 +83,10 @@ mod tests {
 
     #[test]
     fn responses_that_shared_caches_may_keep_are_told_apart() {
-        let shared = ["public", "max-age=60", "Public, max-age=60", "s-maxage=1", "no-cache, max-age=5, public"];
-        let not_shared = ["", "private", "no-store", "private, max-age=60", "max-age=0", "no-cache", "public, private"];
+        let shared =
+            ["public", "max-age=60", "Public, max-age=60", "s-maxage=1", "no-cache, max-age=5, public"];
+        let not_shared =
+            ["", "private", "no-store", "private, max-age=60", "max-age=0", "no-cache", "public, private"];
         let view = |headers: &HeaderMap| {
             may_be_shared(&ResponseView { status: StatusCode::OK, headers, preflight: false, secure: false })
         };

@@ -88,7 +88,11 @@ pub fn decide(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumstanc
         if let Home::Known(home) = clue.names {
             let Some(backend) = pool.backend(home) else { continue };
             if backend.takes_existing(at.now, at.held) {
-                return Verdict::To(Decision { backend: home, reason: clue.reason, token: clue.token.cloned() });
+                return Verdict::To(Decision {
+                    backend: home,
+                    reason: clue.reason,
+                    token: clue.token.cloned(),
+                });
             }
             if backend.is_suspect(at.now) && backend.takes_existing(at.now, true) {
                 return Verdict::Hold(home);
@@ -127,8 +131,11 @@ fn clues<'e>(
         let backend = id.route?;
         Some(Clue { reason: Reason::Route, names: Home::Known(backend), token: vouching(evidence, id) })
     });
-    let proven = newest(evidence.tokens.iter().filter(|token| vouches(token, evidence)))
-        .map(|token| Clue { reason: Reason::LbCookie, names: home(token, pool), token: Some(token) });
+    let proven = newest(evidence.tokens.iter().filter(|token| vouches(token, evidence))).map(|token| Clue {
+        reason: Reason::LbCookie,
+        names: home(token, pool),
+        token: Some(token),
+    });
     let learned = evidence.ids.iter().filter_map(move |id| {
         let tag = policy.learned.find(&id.digest, now)?;
         Some(Clue { reason: Reason::Learned, names: known(tag, pool), token: vouching(evidence, id) })
@@ -136,8 +143,9 @@ fn clues<'e>(
     let unproven = || evidence.tokens.iter().filter(|token| !vouches(token, evidence));
     let bare = newest(unproven().filter(|token| token.fingerprints.is_empty() || evidence.ids.is_empty()))
         .map(|token| Clue { reason: Reason::LbCookie, names: home(token, pool), token: Some(token) });
-    let conflicting = newest(unproven().filter(|token| !token.fingerprints.is_empty() && !evidence.ids.is_empty()))
-        .map(|token| Clue { reason: Reason::Conflict, names: home(token, pool), token: Some(token) });
+    let conflicting =
+        newest(unproven().filter(|token| !token.fingerprints.is_empty() && !evidence.ids.is_empty()))
+            .map(|token| Clue { reason: Reason::Conflict, names: home(token, pool), token: Some(token) });
     routes.chain(proven).chain(learned).chain(bare).chain(conflicting)
 }
 
@@ -174,7 +182,8 @@ fn by_hash(evidence: &Evidence, pool: &Pool, at: Circumstance) -> Verdict {
 }
 
 fn first_choice(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumstance) -> Verdict {
-    let takes_new = |index: &BackendIndex| pool.backend(*index).is_some_and(|backend| backend.takes_new(at.now));
+    let takes_new =
+        |index: &BackendIndex| pool.backend(*index).is_some_and(|backend| backend.takes_new(at.now));
     let contact = &evidence.contact;
     let key = match (policy.mode, policy.first_contact) {
         (Mode::None, _) | (_, FirstContact::Balance) => {

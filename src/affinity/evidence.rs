@@ -143,7 +143,9 @@ impl Evidence {
             return;
         }
         let opened = policy.keys.open(text, &policy.binding);
-        match opened.and_then(|token| if expired(&token, policy, now) { Err(Refused::Expired) } else { Ok(token) }) {
+        match opened
+            .and_then(|token| if expired(&token, policy, now) { Err(Refused::Expired) } else { Ok(token) })
+        {
             Ok(token) if self.tokens.contains(&token) => {}
             Ok(token) => self.tokens.push(token),
             Err(refused) => self.refused.push(refused),

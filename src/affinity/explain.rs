@@ -38,7 +38,10 @@ pub fn explain(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumstan
     for id in &evidence.ids {
         let what = format!("session id {}", place(id.source, policy));
         if let Some(route) = id.route {
-            findings.push(Finding { what: what.clone(), says: format!("its route suffix names {}", name_of(route)) });
+            findings.push(Finding {
+                what: what.clone(),
+                says: format!("its route suffix names {}", name_of(route)),
+            });
         }
         let says = match policy.learned.peek(&id.digest, at.now).map(|tag| pool.find_tag(tag)) {
             Some(Some(home)) => format!("learned: {}", name_of(home)),
@@ -49,16 +52,25 @@ pub fn explain(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumstan
     }
     for token in &evidence.tokens {
         let home = pool.find_tag(token.backend).map_or_else(|| "a backend that is gone".to_owned(), name_of);
-        let vouches = match (token.fingerprints.is_empty(), evidence.ids.iter().any(|id| token.vouches_for(&id.digest))) {
+        let vouches = match (
+            token.fingerprints.is_empty(),
+            evidence.ids.iter().any(|id| token.vouches_for(&id.digest)),
+        ) {
             (_, true) => "for this session",
             (true, false) => "without a session id",
             (false, false) if evidence.ids.is_empty() => "for a session that the request does not present",
             (false, false) => "for another session id",
         };
-        findings.push(Finding { what: "load-balancer cookie".to_owned(), says: format!("names {home}, {vouches}") });
+        findings.push(Finding {
+            what: "load-balancer cookie".to_owned(),
+            says: format!("names {home}, {vouches}"),
+        });
     }
     for refused in &evidence.refused {
-        findings.push(Finding { what: "load-balancer cookie".to_owned(), says: format!("counts as absent: {refused}") });
+        findings.push(Finding {
+            what: "load-balancer cookie".to_owned(),
+            says: format!("counts as absent: {refused}"),
+        });
     }
     let verdict = decide(evidence, policy, pool, at);
     let chosen = match &verdict {
@@ -74,7 +86,8 @@ pub fn explain(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumstan
 fn place(source: Source, policy: &Policy) -> String {
     match source {
         Source::Cookie(at) => {
-            let name = policy.application_cookies.get(usize::from(at)).map(|name| String::from_utf8_lossy(name));
+            let name =
+                policy.application_cookies.get(usize::from(at)).map(|name| String::from_utf8_lossy(name));
             format!("in cookie {}", name.unwrap_or_default())
         }
         Source::Path => "in the path".to_owned(),

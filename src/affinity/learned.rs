@@ -242,7 +242,14 @@ impl Shard {
         }
         self.reserve();
         let Ok(at) = u32::try_from(self.entries.len()) else { return };
-        self.entries.push(Entry { session: *session, backend, expires_s, newer: NOBODY, older: NOBODY, retired });
+        self.entries.push(Entry {
+            session: *session,
+            backend,
+            expires_s,
+            newer: NOBODY,
+            older: NOBODY,
+            retired,
+        });
         let entries = &self.entries;
         self.index.insert_unique(hash(session), at, |at| {
             entries.get(position(*at)).map_or(0, |entry| hash(&entry.session))
@@ -291,7 +298,8 @@ impl Shard {
     }
 
     fn unlink(&mut self, at: u32) {
-        let Some((newer, older)) = self.entries.get(position(at)).map(|entry| (entry.newer, entry.older)) else {
+        let Some((newer, older)) = self.entries.get(position(at)).map(|entry| (entry.newer, entry.older))
+        else {
             return;
         };
         self.set_older(newer, older);

@@ -2,8 +2,8 @@
 
 use std::hash::Hasher as _;
 
-use siphasher::sip128::{Hasher128 as _, SipHasher24 as SipHasher24x128};
 use siphasher::sip::SipHasher24;
+use siphasher::sip128::{Hasher128 as _, SipHasher24 as SipHasher24x128};
 
 use crate::pool::HashSeed;
 

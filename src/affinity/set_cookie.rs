@@ -111,8 +111,9 @@ fn read_max_age(value: &[u8]) -> Option<Keeps> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let seconds =
-        digits.iter().fold(0_u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+    let seconds = digits
+        .iter()
+        .fold(0_u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
     Some(if negative || seconds == 0 { Keeps::Deleted } else { Keeps::For(Duration::from_secs(seconds)) })
 }
 
@@ -174,7 +175,10 @@ mod tests {
         assert_eq!(keeps("a=1; Expires=Thu, 01 Jan 1970 00:00:10 GMT"), Keeps::Deleted);
         assert_eq!(keeps("a=1; Expires=Thu, 01-Jan-1970 00:00:10 GMT"), Keeps::Deleted);
         assert_eq!(keeps("a=1; Expires=Tue, 14 Nov 2023 22:14:20 GMT"), Keeps::For(Duration::from_secs(60)));
-        assert_eq!(keeps("a=1; Expires=Thu, 01 Jan 1970 00:00:10 GMT; Max-Age=5"), Keeps::For(Duration::from_secs(5)));
+        assert_eq!(
+            keeps("a=1; Expires=Thu, 01 Jan 1970 00:00:10 GMT; Max-Age=5"),
+            Keeps::For(Duration::from_secs(5))
+        );
         assert_eq!(keeps("a=1; Expires=soon"), Keeps::Session);
         assert_eq!(keeps("a="), Keeps::Deleted);
         assert_eq!(keeps("a=\"\"; Max-Age=60"), Keeps::Deleted);

@@ -57,6 +57,9 @@ mod tests {
         let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = first.local_addr().unwrap();
         let error = bind(address).unwrap_err().to_string();
-        assert!(error.contains(&address.to_string()) && error.contains("another process listens there"), "{error}");
+        assert!(
+            error.contains(&address.to_string()) && error.contains("another process listens there"),
+            "{error}"
+        );
     }
 }

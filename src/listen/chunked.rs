@@ -137,8 +137,23 @@ mod tests {
     #[test]
     fn broken_framing_is_refused() {
         let bad: &[&[u8]] = &[
-            b"\r\n", b"x\r\n", b"-1\r\n", b"+1\r\n", b"0x1\r\n", b" 1\r\n", b";\r\n", b"1\na\r\n", b"1\r\na\n", b"1\r\nab\r\n",
-            b"1\r\na\rb", b"1\r\r\n", b"1;\0\r\n", b"0\r\n\n", b"0\r\nA: b\n\r\n", b"11111111111111111\r\n", b"1;a\rb\r\n",
+            b"\r\n",
+            b"x\r\n",
+            b"-1\r\n",
+            b"+1\r\n",
+            b"0x1\r\n",
+            b" 1\r\n",
+            b";\r\n",
+            b"1\na\r\n",
+            b"1\r\na\n",
+            b"1\r\nab\r\n",
+            b"1\r\na\rb",
+            b"1\r\r\n",
+            b"1;\0\r\n",
+            b"0\r\n\n",
+            b"0\r\nA: b\n\r\n",
+            b"11111111111111111\r\n",
+            b"1;a\rb\r\n",
         ];
         for body in bad {
             assert_eq!(follow(body), Err(BadChunk), "{}", body.escape_ascii());

@@ -46,7 +46,11 @@ pub struct Door<A> {
 
 /// How the wait for a request ended.
 enum Arrival {
-    Request { read: BytesMut, head_length: usize, framing: Framing },
+    Request {
+        read: BytesMut,
+        head_length: usize,
+        framing: Framing,
+    },
     Refused(Rejection),
     /// The client left, was idle for too long, or the server is stopping.
     Over,

@@ -110,7 +110,8 @@ pub fn inspect(bytes: &[u8], searched: usize, limits: &HeadLimits) -> Result<Hea
             return Err(too_large(bytes, limits));
         }
         // A lone LF would never show the end that we wait for.
-        return lone_lf(bytes, from).map_or(Ok(Head::Partial), |()| Err(Rejection::Malformed("a line ends in a bare LF")));
+        return lone_lf(bytes, from)
+            .map_or(Ok(Head::Partial), |()| Err(Rejection::Malformed("a line ends in a bare LF")));
     };
     let length = end + 4;
     if length > limits.bytes {
@@ -217,7 +218,8 @@ impl Fields {
             return Err(Rejection::FieldsTooLarge);
         }
         let colon = memchr(b':', line).ok_or(Rejection::Malformed("a header line without a colon"))?;
-        let (name, value) = line.split_at_checked(colon).ok_or(Rejection::Malformed("a header line without a colon"))?;
+        let (name, value) =
+            line.split_at_checked(colon).ok_or(Rejection::Malformed("a header line without a colon"))?;
         // Also refuses white space before the colon and folded lines (RFC 9112 sections 5.1 and 5.2).
         if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
             return Err(Rejection::Malformed("a header name is no token"));
@@ -273,7 +275,8 @@ impl Fields {
         }
         let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
         let codings = value.split(|byte| *byte == b',').map(trim);
-        let plain = codings.clone().all(|coding| !coding.is_empty() && coding.iter().all(|byte| is_token(*byte)));
+        let plain =
+            codings.clone().all(|coding| !coding.is_empty() && coding.iter().all(|byte| is_token(*byte)));
         let chunked_once = codings.filter(|coding| coding.eq_ignore_ascii_case(b"chunked")).count() == 1;
         if plain && chunked_once && trim(last).eq_ignore_ascii_case(b"chunked") {
             return Err(Rejection::UnknownCoding);
@@ -311,7 +314,9 @@ fn is_authority(value: &[u8]) -> bool {
     let (host, port) = if value.starts_with(b"[") {
         let Some(end) = memchr(b']', value) else { return false };
         let (literal, rest) = value.split_at(end);
-        if literal.len() < 3 || !literal.iter().skip(1).all(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte)) {
+        if literal.len() < 3
+            || !literal.iter().skip(1).all(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte))
+        {
             return false;
         }
         match rest.get(1..).unwrap_or_default() {
@@ -325,7 +330,8 @@ fn is_authority(value: &[u8]) -> bool {
             None => (value, &b""[..]),
         }
     };
-    let host_ok = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte) || *byte >= 0x80;
+    let host_ok =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte) || *byte >= 0x80;
     !host.is_empty() && host.iter().all(host_ok) && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
 }
 
@@ -340,7 +346,8 @@ fn trim(value: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    const LIMITS: HeadLimits = HeadLimits { bytes: 1024, fields: 10, target_bytes: 100, body_bytes: Some(1000) };
+    const LIMITS: HeadLimits =
+        HeadLimits { bytes: 1024, fields: 10, target_bytes: 100, body_bytes: Some(1000) };
 
     fn judge(head: &str) -> Result<Head, Rejection> {
         inspect(head.as_bytes(), 0, &LIMITS)
@@ -357,13 +364,28 @@ mod tests {
     fn good_heads_have_one_framing() {
         assert_eq!(framing("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), Framing::Length(0));
         assert_eq!(framing("GET / HTTP/1.0\r\n\r\n"), Framing::Length(0));
-        assert_eq!(framing("POST / HTTP/1.1\r\nhost:a.b:80\r\ncontent-length: 5\r\n\r\nhello"), Framing::Length(5));
-        assert_eq!(framing("POST / HTTP/1.1\r\nHost: [::1]:80\r\nTransfer-Encoding: Chunked\r\n\r\n"), Framing::Chunked);
         assert_eq!(
-            framing("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"),
+            framing("POST / HTTP/1.1\r\nhost:a.b:80\r\ncontent-length: 5\r\n\r\nhello"),
+            Framing::Length(5)
+        );
+        assert_eq!(
+            framing("POST / HTTP/1.1\r\nHost: [::1]:80\r\nTransfer-Encoding: Chunked\r\n\r\n"),
+            Framing::Chunked
+        );
+        assert_eq!(
+            framing(
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            ),
             Framing::Upgrade
         );
-        assert_eq!(framing("GET http://a/b?c HTTP/1.1\r\nHost: a\r\nX-\u{e9}: \u{e9}\r\n\r\n".replace("X-\u{e9}", "X-E").as_str()), Framing::Length(0));
+        assert_eq!(
+            framing(
+                "GET http://a/b?c HTTP/1.1\r\nHost: a\r\nX-\u{e9}: \u{e9}\r\n\r\n"
+                    .replace("X-\u{e9}", "X-E")
+                    .as_str()
+            ),
+            Framing::Length(0)
+        );
     }
 
     #[test]
@@ -416,11 +438,20 @@ mod tests {
             (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), Rejection::TargetTooLong),
             (format!("GET /{}", "a".repeat(2000)), Rejection::TargetTooLong),
             (format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(2000)), Rejection::FieldsTooLarge),
-            (format!("GET / HTTP/1.1\r\n{}Host: a\r\n\r\n", "X: y\r\n".repeat(10)), Rejection::FieldsTooLarge),
+            (
+                format!("GET / HTTP/1.1\r\n{}Host: a\r\n\r\n", "X: y\r\n".repeat(10)),
+                Rejection::FieldsTooLarge,
+            ),
             ("GET / HTTP/2.0\r\nHost: a\r\n\r\n".to_owned(), Rejection::UnknownVersion),
             ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n".to_owned(), Rejection::Connect),
-            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n".to_owned(), Rejection::BodyTooLarge),
-            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(), Rejection::UnknownCoding),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n".to_owned(),
+                Rejection::BodyTooLarge,
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(),
+                Rejection::UnknownCoding,
+            ),
         ];
         for (head, expected) in table {
             assert_eq!(judge(&head), Err(expected), "{}", &head[..head.len().min(60)]);

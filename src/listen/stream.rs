@@ -65,7 +65,12 @@ impl ClientStream {
 
     /// Begins a message: `read` is its head and whatever of its body and beyond was read with it. Gives back
     /// the part that belongs to this message.
-    pub(super) fn begin(&mut self, mut read: BytesMut, head_length: usize, framing: Framing) -> io::Result<BytesMut> {
+    pub(super) fn begin(
+        &mut self,
+        mut read: BytesMut,
+        head_length: usize,
+        framing: Framing,
+    ) -> io::Result<BytesMut> {
         self.message = match framing {
             Framing::Length(length) => Message::Length(length),
             Framing::Chunked => Message::Chunked(Chunked::default()),
@@ -137,7 +142,11 @@ impl Message {
 }
 
 impl AsyncRead for ClientStream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.message.ended() {
             return this.poll_beyond(context);
@@ -160,7 +169,9 @@ impl AsyncRead for ClientStream {
             Message::Chunked(chunked) => {
                 ready!(Pin::new(&mut this.tcp).poll_read(context, to))?;
                 let read = to.filled().get(before..).unwrap_or_default();
-                let belongs = chunked.follow(read).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                let belongs = chunked
+                    .follow(read)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
                 if belongs < read.len() {
                     this.ahead.extend_from_slice(read.get(belongs..).unwrap_or_default());
                     to.set_filled(before + belongs);

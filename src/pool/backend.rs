@@ -165,13 +165,15 @@ impl Pool {
     }
 
     fn candidates(&self, now: Now) -> impl Iterator<Item = Candidate> + Clone {
-        self.backends.iter().zip((0..=u16::MAX).map(BackendIndex)).filter(move |(backend, _)| backend.takes_new(now)).map(
-            move |(backend, index)| Candidate {
+        self.backends
+            .iter()
+            .zip((0..=u16::MAX).map(BackendIndex))
+            .filter(move |(backend, _)| backend.takes_new(now))
+            .map(move |(backend, index)| Candidate {
                 index,
                 weight: backend.share(now),
                 in_flight: backend.live.in_flight(),
-            },
-        )
+            })
     }
 }
 
@@ -343,14 +345,23 @@ mod tests {
         let at_first = counts(&pool, 10_000, spread, NOW)[0];
         let half = counts(&pool, 10_000, spread, NOW.after(Duration::from_secs(30)))[0];
         let full = counts(&pool, 10_000, spread, NOW.after(Duration::from_secs(60)))[0];
-        assert!((0.05..0.15).contains(&at_first) && (0.3..0.4).contains(&half) && (0.45..0.55).contains(&full));
+        assert!(
+            (0.05..0.15).contains(&at_first) && (0.3..0.4).contains(&half) && (0.45..0.55).contains(&full)
+        );
     }
 
     #[test]
     fn states_admit_as_the_design_says() {
         let pool = pool_with(Algorithm::ConsistentHash, &[1], Duration::ZERO);
         let backend = &pool.backends()[0];
-        let takes = |now| (backend.state(now), backend.takes_new(now), backend.takes_existing(now, false), backend.takes_existing(now, true));
+        let takes = |now| {
+            (
+                backend.state(now),
+                backend.takes_new(now),
+                backend.takes_existing(now, false),
+                backend.takes_existing(now, true),
+            )
+        };
         assert_eq!(takes(NOW), (State::Up, true, true, true));
         backend.live().connection_failed(NOW, pool.ejection());
         assert_eq!(takes(NOW), (State::Suspect, false, false, true));
@@ -381,7 +392,12 @@ mod tests {
                 ejection: Ejection { consecutive_failures: 5, eject: Duration::ZERO },
                 seed: HashSeed([1; 16]),
             },
-            |id| first.find(id.as_str()).and_then(|index| first.backend(index)).map(|old| Arc::clone(old.live())),
+            |id| {
+                first
+                    .find(id.as_str())
+                    .and_then(|index| first.backend(index))
+                    .map(|old| Arc::clone(old.live()))
+            },
         );
         assert_eq!(second.backends()[0].state(NOW), State::Down);
         assert_eq!(second.backends()[1].state(NOW), State::Up);

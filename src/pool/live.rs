@@ -82,6 +82,12 @@ impl Live {
         }
     }
 
+    /// Whether it was ejected, its time is over, and nobody has tried it since.
+    pub fn ejection_is_over(&self, now: Now) -> bool {
+        let word = self.health.load(Ordering::Acquire);
+        Health::from_bits(word) == Health::Down(Cause::Unreachable) && ejection_over(word, now)
+    }
+
     /// When it last came up, in monotonic milliseconds, if it ever was down.
     pub fn up_since_ms(&self) -> Option<u64> {
         Some(self.up_since_ms.load(Ordering::Relaxed)).filter(|at| *at > 0)
@@ -143,11 +149,17 @@ impl Live {
     pub fn probe_result(&self, alive: bool, now: Now, ejection: &Ejection) {
         if alive {
             self.failures.store(0, Ordering::Relaxed);
-            self.become_up(now, |health| matches!(health, Health::Suspect | Health::Down(Cause::Unreachable)));
+            self.become_up(now, |health| {
+                matches!(health, Health::Suspect | Health::Down(Cause::Unreachable))
+            });
             return;
         }
         let out = word(Health::Down(Cause::Unreachable), until(now, ejection));
-        let step = |old: u64| (Health::from_bits(old) == Health::Suspect).then_some(out);
+        let step = |old: u64| {
+            let undecided = Health::from_bits(old) == Health::Suspect
+                || Health::from_bits(old) == Health::Down(Cause::Unreachable) && ejection_over(old, now);
+            undecided.then_some(out)
+        };
         let _ = self.health.fetch_update(Ordering::AcqRel, Ordering::Acquire, step);
         self.resolved.notify_waiters();
     }
@@ -246,7 +258,11 @@ mod tests {
         live.connection_failed(NOW, &EJECTION);
         live.request_succeeded(NOW);
         assert_eq!(live.health(NOW), Health::Up);
-        assert_eq!(live.connection_failed(NOW, &EJECTION), Failure::FirstSuspicion, "failures were not in a row");
+        assert_eq!(
+            live.connection_failed(NOW, &EJECTION),
+            Failure::FirstSuspicion,
+            "failures were not in a row"
+        );
     }
 
     #[test]

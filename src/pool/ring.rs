@@ -46,7 +46,11 @@ impl Ring {
     }
 
     /// The first backend from `key` on that is `admissible`, each asked at most once.
-    pub(super) fn find(&self, key: u64, mut admissible: impl FnMut(BackendIndex) -> bool) -> Option<BackendIndex> {
+    pub(super) fn find(
+        &self,
+        key: u64,
+        mut admissible: impl FnMut(BackendIndex) -> bool,
+    ) -> Option<BackendIndex> {
         let mut asked = Asked::default();
         for address in self.continuum.node_iter(&key.to_le_bytes()).take(self.points) {
             let Some(index) = index_of(address) else { continue };
@@ -75,7 +79,8 @@ impl std::fmt::Debug for Ring {
 fn units(weights: &[u16]) -> Vec<u32> {
     let divisor = weights.iter().fold(0, |divisor, weight| gcd(divisor, u32::from(*weight))).max(1);
     let largest = weights.iter().copied().max().map_or(1, u32::from) / divisor;
-    let scale = |weight: u32| if largest > MAX_UNITS { (weight * MAX_UNITS + largest / 2) / largest } else { weight };
+    let scale =
+        |weight: u32| if largest > MAX_UNITS { (weight * MAX_UNITS + largest / 2) / largest } else { weight };
     weights.iter().map(|weight| scale(u32::from(*weight) / divisor).max(1)).collect()
 }
 

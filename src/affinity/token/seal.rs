@@ -116,7 +116,9 @@ pub(super) fn open<'k>(
     }
     let Some((&[version, key_tag], rest)) = raw.split_first_chunk() else { return Err(Refused::Length) };
     let Some((nonce, rest)) = rest.split_first_chunk::<NONCE_LENGTH>() else { return Err(Refused::Length) };
-    let Some((payload, rest)) = rest.split_first_chunk::<PAYLOAD_LENGTH>() else { return Err(Refused::Length) };
+    let Some((payload, rest)) = rest.split_first_chunk::<PAYLOAD_LENGTH>() else {
+        return Err(Refused::Length);
+    };
     let Some((tag, _)) = rest.split_first_chunk::<TAG_LENGTH>() else { return Err(Refused::Length) };
     if version != VERSION {
         return Err(Refused::UnknownKey);
@@ -185,7 +187,11 @@ mod tests {
         let sealed = old.seal(&token(), &pool("app"), [9; 12]);
         assert_eq!(sealed.as_str().len(), TOKEN_LENGTH);
         assert_eq!(new.open(sealed.bytes(), &pool("app")), Ok(token()));
-        assert_eq!(new.open(sealed.bytes(), &pool("app")), Ok(token()), "also from the memory of opened tokens");
+        assert_eq!(
+            new.open(sealed.bytes(), &pool("app")),
+            Ok(token()),
+            "also from the memory of opened tokens"
+        );
         assert!(without.open(sealed.bytes(), &pool("app")).is_err());
         let sealed = new.seal(&token(), &pool("app"), [9; 12]);
         assert!(old.open(sealed.bytes(), &pool("app")).is_err(), "the first key seals");
@@ -196,7 +202,11 @@ mod tests {
         let ring = KeyRing::new(key("a", 1), vec![]);
         let sealed = ring.seal(&token(), &pool("app"), [9; 12]);
         assert!(ring.open(sealed.bytes(), &pool("app")).is_ok());
-        assert_eq!(ring.open(sealed.bytes(), &pool("other")), Err(Refused::Forged), "not even out of the memory");
+        assert_eq!(
+            ring.open(sealed.bytes(), &pool("other")),
+            Err(Refused::Forged),
+            "not even out of the memory"
+        );
     }
 
     #[test]

@@ -1,0 +1,57 @@
+//! The command line: words in, exit code out.
+//!
+//! Exit codes: 0 done, 1 refused or failed, 2 usage. Output is for people, and JSON with `--json`. May use
+//! everything that is public; nothing else lives here.
+
+mod args;
+mod check;
+mod demo;
+mod explain;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Args, Command};
+
+/// Runs the command that the process was called with.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are no errors; clap knows the difference.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match args.command {
+        Command::Run(run) => run::run(&run),
+        Command::Check(check) => check::check(&check),
+        Command::Demo(demo) => demo::demo(&demo),
+        Command::Explain(explain) => explain::explain(&explain),
+        Command::Schema => print(&format!("{:#}", crate::config::schema())),
+        Command::Reference => print(crate::config::reference().trim_end()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "steadfast", &mut script);
+            print(String::from_utf8_lossy(&script).trim_end())
+        }
+    }
+}
+
+/// Prints a line to standard output; a reader that has gone away is no failure worth a message.
+fn print(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Prints an error, and gives the exit code for it.
+fn fail(message: &dyn std::fmt::Display) -> ExitCode {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr().lock(), "{message}");
+    ExitCode::FAILURE
+}

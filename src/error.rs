@@ -1,0 +1,28 @@
+//! The public error: what kept Steadfast from starting.
+
+use crate::config::Problems;
+use crate::listen::BindError;
+use crate::snapshot::SecretsError;
+
+/// What kept Steadfast from starting.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration has errors; each is named with its position.
+    #[error("{0}")]
+    Configuration(#[from] Problems),
+    /// A key or the seed could not be read or made.
+    #[error("{0}")]
+    Secrets(#[from] SecretsError),
+    /// A listener could not be bound.
+    #[error("{0}")]
+    Bind(#[from] BindError),
+    /// The system refused something that is needed to run.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,78 @@
+//! The response on its way to the client: hooks, then the binding.
+
+use http::{HeaderName, header};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+
+use super::context::RequestContext;
+use super::proxy::Proxy;
+use crate::affinity::{self, Entropy, ResponseView};
+use crate::clock::Now;
+use crate::hooks;
+
+/// Fields of one connection only (RFC 9110 section 7.6.1), which Pingora leaves in.
+const HOP_BY_HOP: [HeaderName; 3] =
+    [HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection"), header::TRAILER];
+
+/// Adds what leads the session's next request back. Also runs for 1xx, which carry nothing of ours.
+pub(super) fn answer(
+    proxy: &Proxy,
+    session: &mut Session,
+    response: &mut ResponseHeader,
+    ctx: &mut RequestContext,
+) -> Result<()> {
+    let now = Now::read();
+    if let Some(placed) = ctx.placed()
+        && let Some(backend) = placed.served.pool.backend(placed.backend())
+    {
+        backend.live().request_succeeded(now);
+    }
+    if response.status.is_informational() && response.status != http::StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(());
+    }
+    drop_hop_by_hop(response);
+    if !proxy.hooks.is_empty() {
+        let mut view = hooks::ResponseView::new(response);
+        proxy.hooks.on_response(&mut ctx.states, &mut view).map_err(|failure| {
+            log::error!("{failure}");
+            Error::explain(ErrorType::HTTPStatus(500), "a hook failed")
+        })?;
+    }
+    if let Some(placed) = ctx.placed() {
+        let view = ResponseView {
+            status: response.status,
+            headers: &response.headers,
+            preflight: placed.preflight,
+            secure: placed.client.secure,
+        };
+        let (policy, pool) = (&placed.served.policy, &placed.served.pool);
+        let binding = affinity::bind(policy, pool, &placed.evidence, &placed.decision, &view, now, entropy);
+        binding.remember(policy, now);
+        placed.outcome = binding.outcome;
+        if let Some(cookie) = binding.set_cookie {
+            // Behind the application's own lines; inserting would replace them.
+            response.append_header(header::SET_COOKIE, cookie)?;
+        }
+        if let Some(cache_control) = binding.cache_control {
+            response.insert_header(header::CACHE_CONTROL, cache_control)?;
+        }
+    }
+    if session.is_process_shutting_down() {
+        session.set_keepalive(None);
+    }
+    Ok(())
+}
+
+fn entropy() -> Entropy {
+    Entropy { nonce: rand::random(), seed: rand::random() }
+}
+
+fn drop_hop_by_hop(response: &mut ResponseHeader) {
+    if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        return;
+    }
+    for name in &HOP_BY_HOP {
+        response.remove_header(name);
+    }
+}

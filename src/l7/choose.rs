@@ -1,0 +1,226 @@
+//! The way of a request to its backend: hooks, route, evidence, decision, admission.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use http::{Method, header};
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+use tokio::time::timeout;
+
+use super::arrive::{client, listener};
+use super::context::{Client, Placed, RequestContext, Stage};
+use super::proxy::Proxy;
+use super::reply;
+use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Verdict};
+use crate::clock::Now;
+use crate::hooks::{self, Choice, HookFailure, SessionKey};
+use crate::names::{BackendIndex, Reason};
+use crate::snapshot::{RetryPolicy, ServedPool};
+
+/// How long a connection's first choice counts where clients are told apart by other means.
+const CONNECTION_CHOICE_S: u64 = 5;
+
+/// Chooses the backend. `true`: the request was answered here.
+pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
+    let client = who(session, ctx);
+    let (served, named) = match ask_hooks(proxy, session, ctx, client) {
+        Ok(Asked::Go(served, named)) => (served, named),
+        Ok(Asked::Answer(answer)) => return reply::hook_answer(session, answer).await,
+        Err(failure) => {
+            log::error!("{failure}");
+            return reply::own(session, 500).await;
+        }
+    };
+    let Some(served) = served.or_else(|| route(ctx)) else { return reply::own(session, 404).await };
+    let evidence = read(session, ctx, &served, client, named.as_ref());
+    let decision = match settle(&served, &evidence, ctx.arrived).await {
+        Ok(decision) => decision,
+        Err(refusal) => {
+            log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
+            return reply::unavailable(session, refusal).await;
+        }
+    };
+    let decision = match preferred(proxy, ctx, &served, decision, client) {
+        Ok(decision) => decision,
+        Err(failure) => {
+            log::error!("{failure}");
+            return reply::own(session, 500).await;
+        }
+    };
+    if repeatable(session, &served.retries) {
+        // Kept for a second try; only as much as fits into Pingora's 64 KiB.
+        session.enable_retry_buffering();
+    }
+    let preflight = session.req_header().method == Method::OPTIONS
+        && session.req_header().headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let permit = served.pool.backend(decision.backend).map(|backend| backend.live().admit());
+    ctx.stage = Stage::Placed(Box::new(Placed {
+        served,
+        client,
+        evidence,
+        decision,
+        outcome: affinity::Outcome::Kept,
+        permit,
+        retries: 0,
+        failed: false,
+        reused: false,
+        preflight,
+    }));
+    remember(ctx);
+    Ok(false)
+}
+
+/// Decides, and waits once for a suspect backend that holds the session.
+///
+/// # Errors
+/// Nobody can serve the request.
+pub(super) async fn settle(served: &ServedPool, evidence: &Evidence, now: Now) -> Result<Decision, Refusal> {
+    let mut at = Circumstance { now, draw: rand::random(), held: false };
+    loop {
+        match affinity::decide(evidence, &served.policy, &served.pool, at) {
+            Verdict::To(decision) => return Ok(decision),
+            Verdict::Refuse(refusal) => return Err(refusal),
+            // Cannot happen twice: whoever was held is not held again.
+            Verdict::Hold(_) if at.held => return Err(Refusal::NoBackend),
+            Verdict::Hold(home) => {
+                if let Some(backend) = served.pool.backend(home) {
+                    let _ = timeout(served.policy.suspect_hold, backend.live().suspicion_resolved()).await;
+                }
+                at = Circumstance { now: Now::read(), held: true, ..at };
+            }
+        }
+    }
+}
+
+/// Whether the method may be sent twice (RFC 9110 section 9.2.2).
+pub(super) fn is_idempotent(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::PUT | Method::DELETE | Method::OPTIONS | Method::TRACE
+    )
+}
+
+fn repeatable(session: &Session, retries: &RetryPolicy) -> bool {
+    // After a failed connect nothing was sent, whatever the method, so its body may be needed again.
+    retries.attempts > 0 && !session.is_upgrade_req()
+}
+
+fn who(session: &Session, ctx: &RequestContext) -> Client {
+    let peer =
+        ctx.connection.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |connection| connection.peer.ip());
+    let trusted = listener(ctx).map(|listener| listener.trusted_proxies.as_slice()).unwrap_or_default();
+    client(peer, &session.req_header().headers, trusted)
+}
+
+enum Asked {
+    Go(Option<Arc<ServedPool>>, Option<SessionKey>),
+    Answer(hooks::Answer),
+}
+
+fn ask_hooks(
+    proxy: &Proxy,
+    session: &mut Session,
+    ctx: &mut RequestContext,
+    client: Client,
+) -> Result<Asked, HookFailure> {
+    if proxy.hooks.is_empty() {
+        return Ok(Asked::Go(None, None));
+    }
+    let mut view = hooks::RequestView::new(session.req_header_mut(), client.address);
+    let pool = match proxy.hooks.on_request(&mut ctx.states, &mut view)? {
+        hooks::Verdict::Continue => None,
+        hooks::Verdict::Answer(answer) => return Ok(Asked::Answer(answer)),
+        hooks::Verdict::Pool(name) => match ctx.snapshot.pool_named(&name) {
+            Some(served) => Some(Arc::clone(served)),
+            None => {
+                log::error!("a hook chose the pool {name}, which the configuration does not have");
+                return Ok(Asked::Answer(hooks::Answer::new(http::StatusCode::INTERNAL_SERVER_ERROR)));
+            }
+        },
+    };
+    let named = proxy.hooks.session_key(&mut ctx.states, &view)?;
+    Ok(Asked::Go(pool, named))
+}
+
+fn route(ctx: &RequestContext) -> Option<Arc<ServedPool>> {
+    ctx.snapshot.pool(listener(ctx)?.routes.find()?).map(Arc::clone)
+}
+
+fn read(
+    session: &Session,
+    ctx: &RequestContext,
+    served: &ServedPool,
+    client: Client,
+    named: Option<&SessionKey>,
+) -> Evidence {
+    let head = session.req_header();
+    let request = affinity::RequestView {
+        target: head.raw_path(),
+        headers: &head.headers,
+        client: client.address,
+        connection_choice: connection_choice(ctx, served, client),
+        named_session: named.map(SessionKey::as_bytes),
+    };
+    Evidence::read(&request, &served.policy, &served.pool, ctx.arrived)
+}
+
+/// The first choice of this connection, unless a proxy sends many clients over it.
+fn connection_choice(ctx: &RequestContext, served: &ServedPool, client: Client) -> Option<BackendIndex> {
+    let (backend, age_s) = ctx.connection.as_ref()?.choice(served.index.0, ctx.arrived)?;
+    match served.policy.first_contact {
+        FirstContact::Connection => Some(backend),
+        FirstContact::Client => (age_s <= CONNECTION_CHOICE_S && !client.through_proxy).then_some(backend),
+        FirstContact::Balance => None,
+    }
+}
+
+/// Asks hooks for another backend, for a new session or where one overrides bindings.
+fn preferred(
+    proxy: &Proxy,
+    ctx: &mut RequestContext,
+    served: &ServedPool,
+    decision: Decision,
+    client: Client,
+) -> Result<Decision, HookFailure> {
+    if proxy.hooks.is_empty() {
+        return Ok(decision);
+    }
+    let pool = &served.pool;
+    let Some(chosen) = pool.backend(decision.backend) else { return Ok(decision) };
+    let admissible: Vec<_> = pool
+        .backends()
+        .iter()
+        .filter(|backend| backend.takes_new(ctx.arrived))
+        .map(|backend| backend.id())
+        .collect();
+    let choice =
+        Choice { pool: pool.name(), admissible: &admissible, chosen: chosen.id(), client: client.address };
+    let bound = decision.reason != Reason::New;
+    match proxy.hooks.choose(&mut ctx.states, &choice, bound)? {
+        Some(id) if admissible.contains(&&id) => {
+            let backend = pool.find(id.as_str()).unwrap_or(decision.backend);
+            Ok(Decision { backend, ..decision })
+        }
+        Some(id) => {
+            log::warn!("a hook chose the backend {}/{id}, which takes no new sessions", pool.name());
+            Ok(decision)
+        }
+        None => Ok(decision),
+    }
+}
+
+/// What follows from the decision for the next ones.
+pub(super) fn remember(ctx: &RequestContext) {
+    let Stage::Placed(placed) = &ctx.stage else { return };
+    let (served, decision) = (&placed.served, &placed.decision);
+    affinity::note(decision, &placed.evidence, &served.policy, &served.pool, ctx.arrived);
+    if decision.reason == Reason::New
+        && served.policy.first_contact != FirstContact::Balance
+        && let Some(connection) = &ctx.connection
+        && connection.choice(served.index.0, ctx.arrived).map(|(backend, _)| backend)
+            != Some(decision.backend)
+    {
+        connection.remember_choice(served.index.0, decision.backend, ctx.arrived);
+    }
+}

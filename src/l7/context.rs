@@ -1,0 +1,81 @@
+//! What is known of a request, phase by phase.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::affinity::{Decision, Evidence, Outcome};
+use crate::clock::Now;
+use crate::hooks::States;
+use crate::listen::Connection;
+use crate::names::BackendIndex;
+use crate::pool::Permit;
+use crate::snapshot::{ServedPool, Snapshot};
+
+/// What is known of a request.
+pub struct RequestContext {
+    /// The world that it was received in, kept until its end.
+    pub(super) snapshot: Arc<Snapshot>,
+    /// When it was received.
+    pub(super) arrived: Now,
+    /// The client's connection.
+    pub(super) connection: Option<Arc<Connection>>,
+    /// What hooks remember.
+    pub(super) states: States,
+    /// Bytes of its body so far.
+    pub(super) body_bytes: u64,
+    /// How far it has come.
+    pub(super) stage: Stage,
+}
+
+/// How far a request has come.
+pub(super) enum Stage {
+    /// Received.
+    Arrived,
+    /// A backend was chosen.
+    Placed(Box<Placed>),
+}
+
+/// A request with its backend.
+pub(super) struct Placed {
+    pub(super) served: Arc<ServedPool>,
+    pub(super) client: Client,
+    pub(super) evidence: Evidence,
+    pub(super) decision: Decision,
+    pub(super) outcome: Outcome,
+    /// Counts it in at its backend.
+    pub(super) permit: Option<Permit>,
+    /// Tries after the first.
+    pub(super) retries: u32,
+    /// The last try failed: decide again before the next one.
+    pub(super) failed: bool,
+    /// The connection of this try had served before.
+    pub(super) reused: bool,
+    /// Whether it is a CORS preflight.
+    pub(super) preflight: bool,
+}
+
+/// Who is asking.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Client {
+    /// The address, after trusted proxies.
+    pub(super) address: IpAddr,
+    /// Whether the other end of the connection is a trusted proxy.
+    pub(super) through_proxy: bool,
+    /// Whether the client's own connection is encrypted.
+    pub(super) secure: bool,
+}
+
+impl RequestContext {
+    pub(super) fn placed(&mut self) -> Option<&mut Placed> {
+        match &mut self.stage {
+            Stage::Placed(placed) => Some(placed),
+            Stage::Arrived => None,
+        }
+    }
+}
+
+impl Placed {
+    pub(super) fn backend(&self) -> BackendIndex {
+        self.decision.backend
+    }
+}

@@ -1,0 +1,65 @@
+//! `X-Forwarded-*`: what we know of the client, and nothing that the client claims.
+
+use std::net::IpAddr;
+
+use http::HeaderName;
+use pingora::Result;
+use pingora::http::RequestHeader;
+
+use super::context::Client;
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
+
+/// Sets the headers. From a trusted proxy what it said is kept, and its own address added; from anybody else
+/// all of it is dropped first.
+pub(super) fn set(
+    request: &mut RequestHeader,
+    original: &RequestHeader,
+    peer: Option<IpAddr>,
+    client: Client,
+) -> Result<()> {
+    let Some(peer) = peer else { return Ok(()) };
+    if client.through_proxy {
+        let before: Vec<_> = original.headers.get_all(FOR).iter().map(|field| field.as_bytes()).collect();
+        let mut chain = before.join(&b", "[..]);
+        if !chain.is_empty() {
+            chain.extend_from_slice(b", ");
+        }
+        chain.extend_from_slice(peer.to_string().as_bytes());
+        request.insert_header(FOR, chain)?;
+        if !original.headers.contains_key(PROTO) {
+            request.insert_header(PROTO, "http")?;
+        }
+        if !original.headers.contains_key(HOST) {
+            set_host(request, original)?;
+        }
+        return Ok(());
+    }
+    drop_claims(request);
+    request.insert_header(FOR, peer.to_string())?;
+    request.insert_header(PROTO, "http")?;
+    set_host(request, original)
+}
+
+fn set_host(request: &mut RequestHeader, original: &RequestHeader) -> Result<()> {
+    match original.headers.get(http::header::HOST) {
+        Some(host) => request.insert_header(HOST, host.clone()),
+        None => Ok(()),
+    }
+}
+
+/// Whatever begins with `X-Forwarded-`, and `Forwarded` (RFC 7239).
+fn drop_claims(request: &mut RequestHeader) {
+    let claims: Vec<HeaderName> = request
+        .headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("x-forwarded-") || **name == FORWARDED)
+        .cloned()
+        .collect();
+    for name in claims {
+        request.remove_header(&name);
+    }
+}

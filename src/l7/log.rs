@@ -1,0 +1,53 @@
+//! The end of a request: one summary, for every report.
+
+use std::time::Duration;
+
+use pingora::proxy::Session;
+
+use super::arrive::listener;
+use super::context::{RequestContext, Stage};
+use super::proxy::Proxy;
+use crate::affinity::Outcome;
+use crate::clock::Now;
+use crate::hooks::Completed;
+use crate::telemetry::Summary;
+
+/// Sums the request up, counts it, and tells hooks.
+pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext) {
+    let status = session.response_written().map(|head| head.status.as_u16());
+    let took = Duration::from_millis(Now::read().ms_since(ctx.arrived.monotonic_ms));
+    let placed = match &ctx.stage {
+        Stage::Placed(placed) => Some(placed.as_ref()),
+        Stage::Arrived => None,
+    };
+    let went_to = placed.and_then(|placed| {
+        let pool = &placed.served.pool;
+        Some((pool.name(), pool.backend(placed.backend())?.id(), placed.decision.reason))
+    });
+    let outcome = placed.map(|placed| placed.outcome.as_str());
+    let retries = placed.map_or(0, |placed| placed.retries);
+    if let Some(listener) = listener(ctx) {
+        let summary = Summary {
+            listener: &listener.name,
+            went_to,
+            outcome: outcome.unwrap_or(Outcome::Kept.as_str()),
+            status: status.unwrap_or(0),
+            retries,
+            took,
+        };
+        proxy.counts.add(&summary);
+        log::debug!("{summary}");
+    }
+    if !proxy.hooks.is_empty() {
+        let completed = Completed {
+            status,
+            pool: went_to.map(|(pool, ..)| pool),
+            backend: went_to.map(|(_, backend, _)| backend),
+            reason: went_to.map(|(.., reason)| reason),
+            outcome,
+            retries,
+            took,
+        };
+        proxy.hooks.on_complete(&mut ctx.states, &completed);
+    }
+}

@@ -1,0 +1,83 @@
+//! Our own answers: short, private, never bound to a session.
+
+use bytes::Bytes;
+use http::{StatusCode, header};
+use pingora::http::ResponseHeader;
+use pingora::proxy::{FailToProxy, Session};
+use pingora::{Error, ErrorSource, ErrorType, Result};
+
+use super::context::RequestContext;
+use crate::affinity::Refusal;
+use crate::hooks::Answer;
+
+/// Seconds after which a client may ask again.
+const RETRY_AFTER_S: &str = "5";
+
+/// Answers with a status of ours.
+pub(super) async fn own(session: &mut Session, code: u16) -> Result<bool> {
+    let (head, body) = page(code)?;
+    session.write_error_response(head, body).await?;
+    Ok(true)
+}
+
+/// Nobody can serve the request now.
+pub(super) async fn unavailable(session: &mut Session, _: Refusal) -> Result<bool> {
+    own(session, 503).await
+}
+
+/// Answers with what a hook has said.
+pub(super) async fn hook_answer(session: &mut Session, answer: Answer) -> Result<bool> {
+    let mut head = ResponseHeader::build(answer.status, Some(answer.headers.len() + 1))?;
+    for (name, value) in answer.headers {
+        head.append_header(name, value)?;
+    }
+    head.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
+    let empty = answer.body.is_empty() || session.req_header().method == http::Method::HEAD;
+    // The body of the request was not read, so the connection cannot go on behind it.
+    if !session.is_body_empty() {
+        session.set_keepalive(None);
+    }
+    session.write_response_header(Box::new(head), empty).await?;
+    if !empty {
+        session.write_response_body(Some(Bytes::from(answer.body)), true).await?;
+    }
+    Ok(true)
+}
+
+/// Answers for a request that has failed for good, if the client can still be told.
+pub(super) async fn failure(session: &mut Session, error: &Error, _: &RequestContext) -> FailToProxy {
+    let code = match (error.etype(), error.esource()) {
+        (ErrorType::HTTPStatus(code), _) => *code,
+        (ErrorType::ConnectTimedout | ErrorType::ReadTimedout, ErrorSource::Upstream) => 504,
+        (_, ErrorSource::Upstream) => 502,
+        (ErrorType::ReadTimedout, ErrorSource::Downstream) => 408,
+        (
+            ErrorType::WriteError | ErrorType::WriteTimedout | ErrorType::ConnectionClosed,
+            ErrorSource::Downstream,
+        ) => 0,
+        (_, ErrorSource::Downstream) => 400,
+        (_, ErrorSource::Internal | ErrorSource::Unset) => 500,
+    };
+    let answered = session.response_written().is_some_and(|head| !head.status.is_informational());
+    if code > 0
+        && !answered
+        && let Ok((head, body)) = page(code)
+        && let Err(error) = session.write_error_response(head, body).await
+    {
+        log::debug!("the client did not take the answer: {error}");
+    }
+    FailToProxy { error_code: code, can_reuse_downstream: false }
+}
+
+fn page(code: u16) -> Result<(ResponseHeader, Bytes)> {
+    let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = format!("{code} {}\n", status.canonical_reason().unwrap_or("Error"));
+    let mut head = ResponseHeader::build(status, Some(4))?;
+    head.insert_header(header::CONTENT_TYPE, "text/plain")?;
+    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    head.insert_header(header::CACHE_CONTROL, "private, no-store")?;
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        head.insert_header(header::RETRY_AFTER, RETRY_AFTER_S)?;
+    }
+    Ok((head, Bytes::from(body)))
+}

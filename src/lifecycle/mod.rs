@@ -1,0 +1,9 @@
+//! Start and stop: signals, and the end of the last connection.
+//!
+//! May use snapshot, health and listen.
+
+mod stop;
+mod watch;
+
+pub use stop::{Manner, Stop, Stopper, wait_for_drain};
+pub use watch::HealthService;

@@ -1,0 +1,117 @@
+//! Stopping: by signal, or by the program that embeds us.
+//!
+//! Pingora asks once how to stop, and then sleeps its whole grace period even when nobody is left. So the
+//! process does not wait for Pingora, but for the last connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::listen::Counts;
+
+/// Asks a running balancer to stop; also when dropped.
+#[derive(Debug)]
+pub struct Stopper(watch::Sender<bool>);
+
+impl Stopper {
+    /// Asks it to stop: no new connections, and running requests finish within the grace period.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Drop for Stopper {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Waits for a reason to stop, and says that it came.
+#[derive(Debug)]
+pub struct Stop {
+    asked: watch::Receiver<bool>,
+    said: watch::Sender<Option<Manner>>,
+    signals: bool,
+}
+
+/// How to stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Manner {
+    /// Running requests finish.
+    Graceful,
+    /// At once.
+    Fast,
+}
+
+impl Stop {
+    /// A stop by [`Stopper`], and by SIGTERM, SIGQUIT (graceful) and SIGINT (at once) where `signals` says so.
+    pub fn new(signals: bool) -> (Self, Stopper, watch::Receiver<Option<Manner>>) {
+        let (stopper, asked) = watch::channel(false);
+        let (said, saying) = watch::channel(None);
+        (Self { asked, said, signals }, Stopper(stopper), saying)
+    }
+
+    async fn reason(&self) -> Manner {
+        let mut asked = self.asked.clone();
+        let by_stopper = async move {
+            let _ = asked.wait_for(|asked| *asked).await;
+            Manner::Graceful
+        };
+        if !self.signals {
+            return by_stopper.await;
+        }
+        tokio::select! {
+            manner = by_stopper => manner,
+            () = received(SignalKind::terminate()) => Manner::Graceful,
+            () = received(SignalKind::quit()) => Manner::Graceful,
+            () = received(SignalKind::interrupt()) => Manner::Fast,
+        }
+    }
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Stop {
+    async fn recv(&self) -> ShutdownSignal {
+        let manner = self.reason().await;
+        self.said.send_replace(Some(manner));
+        match manner {
+            Manner::Graceful => ShutdownSignal::GracefulTerminate,
+            Manner::Fast => ShutdownSignal::FastShutdown,
+        }
+    }
+}
+
+async fn received(kind: SignalKind) {
+    match signal(kind) {
+        Ok(mut signals) => {
+            signals.recv().await;
+        }
+        Err(error) => {
+            log::error!("cannot listen to signals: {error}");
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Waits, once a stop was asked for, until the last connection has ended or the grace period is over. Blocks.
+pub fn wait_for_drain(said: &watch::Receiver<Option<Manner>>, counts: &[Arc<Counts>], grace: Duration) {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut left = grace;
+    loop {
+        let manner = *said.borrow();
+        let open: usize = counts.iter().map(|counts| counts.open()).sum();
+        match manner {
+            Some(Manner::Fast) => return,
+            Some(Manner::Graceful) if open == 0 || left.is_zero() => return,
+            Some(Manner::Graceful) => left = left.saturating_sub(PAUSE),
+            // The server has ended by itself.
+            None if said.has_changed().is_err() => return,
+            None => {}
+        }
+        std::thread::sleep(PAUSE);
+    }
+}

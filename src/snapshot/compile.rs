@@ -1,0 +1,207 @@
+//! From a checked configuration to a snapshot.
+
+use std::sync::Arc;
+
+use pingora::upstreams::peer::HttpPeer;
+use siphasher::sip::SipHasher24;
+
+use super::secrets::Secrets;
+use super::served::{RetryPolicy, ServedListener, ServedPool, Snapshot};
+use crate::affinity::{
+    CookiePolicy, FirstContact, FirstContacts, Insert, KeyRing, Learned, Mode, Policy, PoolBinding, SameSite,
+};
+use crate::config::Checked;
+use crate::config::checked;
+use crate::health::{Check, CheckSpec, HttpProbe};
+use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Pool, PoolSpec};
+use crate::route::{PoolIndex, RouteTable};
+
+impl Snapshot {
+    /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
+    pub fn compile(checked: Checked, secrets: Secrets, before: Option<&Self>) -> Self {
+        let keys = Arc::new(KeyRing::new(secrets.sealing, secrets.older));
+        let pools = checked.pools.into_iter().zip(0..=u16::MAX).map(|(pool, index)| {
+            let earlier = before.and_then(|before| before.pool_named(&pool.name));
+            Arc::new(served(pool, PoolIndex(index), &secrets.seed, &keys, earlier.map(AsRef::as_ref)))
+        });
+        Self { pools: pools.collect(), listeners: checked.listeners.into_iter().map(listener).collect() }
+    }
+}
+
+fn listener(listener: checked::Listener) -> ServedListener {
+    let pool = |route: checked::Route| u16::try_from(route.pool).ok().map(PoolIndex);
+    ServedListener {
+        name: listener.name,
+        routes: RouteTable::new(listener.routes.into_iter().filter_map(pool).collect()),
+        trusted_proxies: listener.trusted_proxies,
+        body_limit: listener.limits.body_bytes,
+        body_timeout: listener.timeouts.body,
+        write_timeout: listener.timeouts.write,
+    }
+}
+
+fn served(
+    config: checked::Pool,
+    index: PoolIndex,
+    seed: &HashSeed,
+    keys: &Arc<KeyRing>,
+    earlier: Option<&ServedPool>,
+) -> ServedPool {
+    let live = |id: &crate::names::BackendId| {
+        let earlier = &earlier?.pool;
+        Some(Arc::clone(earlier.backend(earlier.find(id.as_str())?)?.live()))
+    };
+    let check = config.health.check.as_ref().map(|check| Arc::new(check_spec(check, &config)));
+    let peers = config.backends.iter().map(|backend| peer(&config, backend)).collect();
+    let learned = earlier.map(|earlier| Arc::clone(&earlier.policy.learned)).unwrap_or_else(|| {
+        Arc::new(Learned::new(config.affinity.learn.capacity, config.affinity.learn.idle))
+    });
+    let retries = RetryPolicy {
+        attempts: config.retries.attempts,
+        on_connect: config.retries.on_connect,
+        on_reset: config.retries.on_reset,
+    };
+    let binding = PoolBinding::of(&config.name);
+    // Each pool hashes with a secret of its own: one application's choices say nothing about another's.
+    let seed = HashSeed(
+        siphasher::sip128::SipHasher24::new_with_key(&seed.0)
+            .hash(config.name.as_str().as_bytes())
+            .as_bytes(),
+    );
+    let spec = PoolSpec {
+        name: config.name,
+        backends: config.backends.into_iter().map(backend).collect(),
+        algorithm: match config.balance.algorithm {
+            checked::Algorithm::ConsistentHash => Algorithm::ConsistentHash,
+            checked::Algorithm::RoundRobin => Algorithm::RoundRobin,
+            checked::Algorithm::Random => Algorithm::Random,
+            checked::Algorithm::LeastConnections => Algorithm::LeastConnections,
+        },
+        load_factor: config.balance.load_factor,
+        try_home: config.health.try_home,
+        slow_start: config.health.slow_start,
+        ejection: Ejection {
+            consecutive_failures: config.health.passive.consecutive_failures,
+            eject: config.health.passive.eject,
+        },
+        seed,
+    };
+    ServedPool {
+        index,
+        pool: Arc::new(Pool::new(spec, live)),
+        policy: policy(config.affinity, binding, keys, learned),
+        peers,
+        retries,
+        check,
+    }
+}
+
+fn backend(backend: checked::Backend) -> BackendSpec {
+    BackendSpec {
+        id: backend.id,
+        address: backend.address,
+        weight: backend.weight,
+        admin: match backend.state {
+            checked::BackendState::Up => AdminState::Up,
+            checked::BackendState::Draining => AdminState::Draining,
+            checked::BackendState::Maintenance => AdminState::Maintenance,
+        },
+    }
+}
+
+/// Everything that a connection depends on is in its reuse key, or a reload would share connections that were
+/// made under other settings.
+fn peer(pool: &checked::Pool, backend: &checked::Backend) -> HttpPeer {
+    let mut peer = HttpPeer::new(backend.address, false, String::new());
+    let timeouts = &pool.timeouts;
+    peer.options.connection_timeout = Some(timeouts.connect);
+    peer.options.total_connection_timeout = Some(timeouts.connect);
+    peer.options.read_timeout = Some(timeouts.read);
+    peer.options.write_timeout = Some(timeouts.write);
+    peer.options.idle_timeout = Some(timeouts.idle);
+    let settings = format!("{}\0{}\0{timeouts:?}", pool.name, backend.id);
+    peer.group_key = SipHasher24::new_with_key(b"steadfast peer 1").hash(settings.as_bytes());
+    peer
+}
+
+fn check_spec(check: &checked::Check, pool: &checked::Pool) -> CheckSpec {
+    let health = &pool.health;
+    let probe = |http: &checked::HttpCheck, backend: &checked::Backend| {
+        let address = backend.address.to_string();
+        HttpProbe::new(&http.path, http.host.as_deref().unwrap_or(&address), http.expect.clone())
+    };
+    CheckSpec {
+        check: match check {
+            checked::Check::Tcp => Check::Tcp,
+            checked::Check::Http(http) => {
+                Check::Http(pool.backends.iter().map(|backend| probe(http, backend)).collect())
+            }
+        },
+        interval: health.interval,
+        timeout: health.timeout,
+        rise: health.rise,
+        fall: health.fall,
+    }
+}
+
+fn policy(
+    affinity: checked::Affinity,
+    binding: PoolBinding,
+    keys: &Arc<KeyRing>,
+    learned: Arc<Learned>,
+) -> Policy {
+    let bytes = |text: String| text.into_bytes().into_boxed_slice();
+    Policy {
+        mode: match affinity.mode {
+            checked::AffinityMode::Bind => Mode::Bind,
+            checked::AffinityMode::Hash => Mode::Hash,
+            checked::AffinityMode::None => Mode::None,
+        },
+        application_cookies: affinity.application_cookies.into_iter().map(bytes).collect(),
+        path_parameter: affinity.path_parameter.map(bytes),
+        header: affinity.header.and_then(|name| name.try_into().ok()),
+        query: affinity.query.map(bytes),
+        route_suffix: affinity.route_suffix,
+        first_contact: match affinity.first_contact {
+            checked::FirstContact::Client => FirstContact::Client,
+            checked::FirstContact::Connection => FirstContact::Connection,
+            checked::FirstContact::Balance => FirstContact::Balance,
+        },
+        suspect_hold: affinity.suspect_hold,
+        moves: affinity.on_lost_backend == checked::OnLostBackend::Move,
+        fails_back: affinity.fail_back,
+        releases_on_logout: affinity.release_on_logout,
+        cookie: cookie(affinity.cookie, &binding),
+        keys: Arc::clone(keys),
+        binding,
+        learned,
+        contacts: FirstContacts::default(),
+    }
+}
+
+fn cookie(cookie: checked::LbCookie, binding: &PoolBinding) -> CookiePolicy {
+    let toggle = |toggle| match toggle {
+        checked::Toggle::Auto => None,
+        checked::Toggle::On => Some(true),
+        checked::Toggle::Off => Some(false),
+    };
+    CookiePolicy {
+        name: cookie.name.unwrap_or_else(|| format!("steadfast-{}", binding.suffix())).into_boxed_str(),
+        insert: match cookie.insert {
+            checked::Insert::WhenNeeded => Insert::WhenNeeded,
+            checked::Insert::Always => Insert::Always,
+            checked::Insert::Never => Insert::Never,
+        },
+        domain: cookie.domain.map(String::into_boxed_str),
+        secure: toggle(cookie.secure),
+        http_only: cookie.http_only,
+        same_site: cookie.same_site.map(|same_site| match same_site {
+            checked::SameSite::Strict => SameSite::Strict,
+            checked::SameSite::Lax => SameSite::Lax,
+            checked::SameSite::None => SameSite::None,
+        }),
+        partitioned: toggle(cookie.partitioned),
+        idle: cookie.idle,
+        lifetime: cookie.lifetime,
+    }
+}

@@ -1,0 +1,16 @@
+//! The snapshot: one immutable world for each configuration, swapped whole.
+//!
+//! [`Snapshot::compile`] is its only constructor: it consumes a checked configuration, and carries live state
+//! (health, counts, learned sessions) over from the snapshot before it, by pool and backend id. A request
+//! reads [`Current`] once and keeps what it got.
+//!
+//! May use `config`, `route`, `pool`, `affinity` and `health`'s words for checks.
+
+mod compile;
+mod current;
+mod secrets;
+mod served;
+
+pub use current::Current;
+pub use secrets::{Secrets, SecretsError};
+pub use served::{RetryPolicy, ServedListener, ServedPool, Snapshot};

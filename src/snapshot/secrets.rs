@@ -1,0 +1,147 @@
+//! The secrets of a configuration: keys of the token, and the affinity seed; made at first start where the
+//! configuration names none, and kept in the state folder (mode 0600).
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use siphasher::sip128::SipHasher24;
+use zeroize::Zeroizing;
+
+use crate::affinity::Key;
+use crate::config::Checked;
+use crate::config::checked::TokenKey;
+use crate::pool::HashSeed;
+
+/// The keys and the seed that a snapshot is compiled with.
+pub struct Secrets {
+    pub(super) sealing: Key,
+    pub(super) older: Vec<Key>,
+    pub(super) seed: HashSeed,
+}
+
+/// A secret could not be read or made.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretsError {
+    /// The state folder cannot be used.
+    #[error("cannot use {path}: {source}; set `state_dir` to a folder that this user may write to")]
+    StateFolder {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file in the state folder is not what was written there.
+    #[error("{0} is damaged: restore it, or delete it and lose the bindings of running sessions")]
+    Damaged(PathBuf),
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+/// Whether missing secrets are written to the state folder, or made for this process only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Missing {
+    Keep,
+    Forget,
+}
+
+impl Secrets {
+    /// Takes the configured secrets; makes and keeps those that are missing.
+    ///
+    /// # Errors
+    /// The state folder cannot be used.
+    pub fn open(checked: &Checked) -> Result<Self, SecretsError> {
+        Self::take(checked, Missing::Keep)
+    }
+
+    /// Takes the configured secrets; writes nothing. For `explain`, and for balancers without a state folder.
+    ///
+    /// # Errors
+    /// A file in the state folder cannot be read.
+    pub fn open_without_writing(checked: &Checked) -> Result<Self, SecretsError> {
+        Self::take(checked, Missing::Forget)
+    }
+
+    fn take(checked: &Checked, missing: Missing) -> Result<Self, SecretsError> {
+        let mut keys = checked.keys.iter().map(|key| Ok(Key::new(&key.id, &thirty_two(key)?)));
+        let first = keys.next().transpose()?;
+        let older = keys.collect::<Result<Vec<_>, SecretsError>>()?;
+        let sealing = match first {
+            Some(key) => key,
+            None => Key::new("state", &kept(&checked.state_dir, "token.key", missing, random)?),
+        };
+        // A seed that is not configured is made from the oldest key, so that replicas which share keys agree,
+        // and kept, so that later rotations do not change it.
+        let seed = match &checked.affinity_seed {
+            Some(seed) => digest(&seed.0),
+            None => {
+                let make = || match checked.keys.last() {
+                    Some(key) => {
+                        let mut bytes = Zeroizing::new([0; 32]);
+                        bytes.iter_mut().zip(digest(&key.secret.0).0).for_each(|(to, from)| *to = from);
+                        Ok(bytes)
+                    }
+                    None => random(),
+                };
+                digest(kept(&checked.state_dir, "affinity.seed", missing, make)?.as_slice())
+            }
+        };
+        Ok(Self { sealing, older, seed })
+    }
+}
+
+fn digest(bytes: &[u8]) -> HashSeed {
+    HashSeed(SipHasher24::new_with_key(b"steadfast seed 1").hash(bytes).as_bytes())
+}
+
+fn thirty_two(key: &TokenKey) -> Result<Zeroizing<[u8; 32]>, SecretsError> {
+    let bytes: &[u8] = &key.secret.0;
+    bytes.try_into().map(Zeroizing::new).map_err(|_| SecretsError::Damaged(PathBuf::from(&key.id)))
+}
+
+fn random() -> Result<Zeroizing<[u8; 32]>, SecretsError> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(bytes.as_mut_slice()).map_err(SecretsError::Random)?;
+    Ok(bytes)
+}
+
+/// Reads 32 bytes from a file of the state folder, or makes them.
+fn kept(
+    folder: &Path,
+    name: &str,
+    missing: Missing,
+    make: impl FnOnce() -> Result<Zeroizing<[u8; 32]>, SecretsError>,
+) -> Result<Zeroizing<[u8; 32]>, SecretsError> {
+    let path = folder.join(name);
+    let failed = |source| SecretsError::StateFolder { path: path.clone(), source };
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let bytes = Zeroizing::new(bytes);
+            return bytes
+                .as_slice()
+                .try_into()
+                .map(Zeroizing::new)
+                .map_err(|_| SecretsError::Damaged(path.clone()));
+        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        Err(_) => {}
+    }
+    let bytes = make()?;
+    if missing == Missing::Keep {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        // Written aside and renamed: a crash leaves no half of a key.
+        let aside = folder.join(format!("{name}.new"));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&aside)
+            .map_err(failed)?;
+        file.write_all(bytes.as_slice()).and_then(|()| file.sync_all()).map_err(failed)?;
+        std::fs::rename(&aside, &path).map_err(failed)?;
+    }
+    Ok(bytes)
+}

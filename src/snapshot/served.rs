@@ -1,0 +1,96 @@
+//! What a snapshot holds: listeners and pools, compiled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use pingora::upstreams::peer::HttpPeer;
+
+use crate::affinity::Policy;
+use crate::health::{CheckSpec, Watched};
+use crate::names::{BackendIndex, ListenerName, PoolName};
+use crate::pool::Pool;
+use crate::route::{PoolIndex, RouteTable};
+
+/// Everything compiled from one configuration.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The listeners, in the order of the configuration.
+    pub listeners: Vec<ServedListener>,
+    /// The pools, in the order of the configuration.
+    pub pools: Vec<Arc<ServedPool>>,
+}
+
+impl Snapshot {
+    /// The pool at a place of this very snapshot.
+    pub fn pool(&self, index: PoolIndex) -> Option<&Arc<ServedPool>> {
+        self.pools.get(index.position())
+    }
+
+    /// The pool of that name.
+    pub fn pool_named(&self, name: &PoolName) -> Option<&Arc<ServedPool>> {
+        self.pools.iter().find(|served| served.pool.name() == name)
+    }
+
+    /// What there is to watch.
+    pub fn watched(&self) -> Vec<Watched> {
+        let watched = |served: &Arc<ServedPool>| Watched {
+            pool: Arc::clone(&served.pool),
+            check: served.check.clone(),
+            hold: served.policy.suspect_hold,
+        };
+        self.pools.iter().map(watched).collect()
+    }
+}
+
+/// One listener, as requests see it.
+#[derive(Debug)]
+pub struct ServedListener {
+    /// Its name.
+    pub name: ListenerName,
+    /// Its routes.
+    pub routes: RouteTable,
+    /// Whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Bytes of a request body.
+    pub body_limit: Option<u64>,
+    /// Between two reads of a request body.
+    pub body_timeout: Duration,
+    /// For one write to the client.
+    pub write_timeout: Duration,
+}
+
+/// One pool, with everything that a request needs of it.
+#[derive(Debug)]
+pub struct ServedPool {
+    /// Its place in the snapshot.
+    pub index: PoolIndex,
+    /// Its backends.
+    pub pool: Arc<Pool>,
+    /// Its affinity.
+    pub policy: Policy,
+    /// How each backend is connected to, in the pool's order.
+    pub(super) peers: Vec<HttpPeer>,
+    /// When a request is tried again.
+    pub retries: RetryPolicy,
+    /// Its active check.
+    pub check: Option<Arc<CheckSpec>>,
+}
+
+impl ServedPool {
+    /// How a backend is connected to.
+    pub fn peer(&self, index: BackendIndex) -> Option<&HttpPeer> {
+        self.peers.get(index.position())
+    }
+}
+
+/// When a request is tried again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RetryPolicy {
+    /// Tries after the first.
+    pub attempts: u32,
+    /// After a connection could not be made.
+    pub on_connect: bool,
+    /// After a reset before the first response byte, idempotent methods only.
+    pub on_reset: bool,
+}
