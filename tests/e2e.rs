@@ -24,7 +24,7 @@ mod support;
 const NAMES: [&str; 3] = ["tomcat1", "tomcat2", "tomcat3"];
 
 /// How many browsers most tests use.
-const SESSIONS: usize = 200;
+const SESSIONS: u32 = 200;
 
 /// Three Tomcats behind Steadfast.
 struct Cluster {
@@ -44,9 +44,8 @@ impl Cluster {
     }
 
     /// A browser that nobody has seen before: one of `number`'s own name and one of a few addresses.
-    fn browser(&self, number: usize, cookies: Cookies) -> Browser {
-        let host = u8::try_from(number % 50).unwrap() + 2;
-        let source = Ipv4Addr::new(127, 0, 0, host);
+    fn browser(&self, number: u32, cookies: Cookies) -> Browser {
+        let source = Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + 1 + number % 50);
         Browser::new(&self.balancer.url(), source, &format!("Browser-{number}"), cookies)
     }
 
@@ -90,6 +89,32 @@ async fn turns(browsers: Vec<Browser>, count: usize) -> Vec<Browser> {
     running.collect::<JoinSet<_>>().join_all().await
 }
 
+/// Lets all browsers send requests until `stop` is set, and counts their requests in `done`.
+fn load(browsers: Vec<Browser>, done: &Arc<AtomicUsize>, stop: &Arc<AtomicBool>) -> JoinSet<Browser> {
+    let running = browsers.into_iter().map(|mut browser| {
+        let (done, stop) = (Arc::clone(done), Arc::clone(stop));
+        async move {
+            while !stop.load(Ordering::Relaxed) {
+                browser.turn().await;
+                done.fetch_add(1, Ordering::Relaxed);
+            }
+            browser
+        }
+    });
+    running.collect()
+}
+
+/// Waits until the browsers under load have sent `count` more requests.
+async fn more(done: &AtomicUsize, count: usize) {
+    let goal = done.load(Ordering::Relaxed) + count;
+    eventually("the load goes on", async || (done.load(Ordering::Relaxed) >= goal).then_some(())).await;
+}
+
+/// The server that answered each browser last.
+fn homes(browsers: &[Browser]) -> BTreeMap<String, Option<String>> {
+    browsers.iter().map(|browser| (browser.name.clone(), browser.seen.server.clone())).collect()
+}
+
 /// What all browsers together saw.
 #[derive(Debug, Default)]
 struct Total {
@@ -116,7 +141,7 @@ impl Total {
     /// Prints the figures under a title.
     fn report(&self, title: &str) {
         let Self { requests, lost, faults, servers } = self;
-        println!("{title}: {requests} requests, {lost} losses, {} faults, {servers:?}", faults.len());
+        eprintln!("{title}: {requests} requests, {lost} losses, {} faults, {servers:?}", faults.len());
     }
 
     /// Nothing was lost and nothing went wrong.
@@ -179,4 +204,106 @@ async fn a_browser_without_cookies_that_follows_links_loses_nothing() {
     total.report("links only");
     total.assert_clean();
     total.assert_all_used();
+}
+
+/// An instance dies under load. Its sessions are gone, which each of its browsers notices once; nobody else
+/// notices anything, and no request fails. When it is back, every session stays where it is by then.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Debian's tomcat10: make e2e"]
+async fn a_killed_instance_costs_its_own_sessions_once_and_nobody_else_anything() {
+    let mut cluster = Cluster::start().await;
+    let victim = Some(NAMES[0].to_owned());
+    let browsers = turns(cluster.browsers(Cookies::All), 6).await;
+    let before = homes(&browsers);
+    let total = Total::of(&browsers);
+    total.report("before the kill");
+    total.assert_clean();
+    total.assert_all_used();
+
+    // It dies while requests are on their way to it, and the load goes on.
+    let (done, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let loaded = load(browsers, &done, &stop);
+    more(&done, 400).await;
+    cluster.tomcats[0].kill();
+    more(&done, 400).await;
+    let newcomers = (SESSIONS..SESSIONS + 50).map(|number| cluster.browser(number, Cookies::All)).collect();
+    let newcomers = turns(newcomers, 5).await;
+    more(&done, 400).await;
+    stop.store(true, Ordering::Relaxed);
+    // Every browser has some turns that all come after the kill.
+    let browsers = turns(loaded.join_all().await, 6).await;
+
+    let (hit, spared): (Vec<&Browser>, Vec<&Browser>) =
+        browsers.iter().partition(|browser| before[&browser.name] == victim);
+    let (hit_total, spared_total) = (Total::of(hit.iter().copied()), Total::of(spared.iter().copied()));
+    let newcomers_total = Total::of(&newcomers);
+    hit_total.report(&format!("{} sessions of the killed", hit.len()));
+    spared_total.report(&format!("{} sessions of the others", spared.len()));
+    newcomers_total.report("newcomers after the kill");
+    spared_total.assert_clean();
+    newcomers_total.assert_clean();
+    assert_eq!(hit_total.faults, Vec::<String>::new(), "faults");
+    for browser in &hit {
+        assert_eq!(browser.seen.lost, 1, "{} loses its session once: {:?}", browser.name, browser.seen);
+    }
+    for browser in &spared {
+        assert_eq!(browser.seen.server, before[&browser.name], "{} does not move", browser.name);
+    }
+    let after = homes(&browsers);
+    assert!(after.values().all(|server| *server != victim), "nobody is at the killed instance");
+
+    // It comes back, and is back in use when it answers one of those who come anew.
+    cluster.tomcats[0].restart().await;
+    let mut number = 1000;
+    eventually("the instance is in use again", async || {
+        number += 1;
+        let mut probe = cluster.browser(number, Cookies::All);
+        probe.turn().await;
+        assert_eq!(probe.seen.faults, Vec::<String>::new());
+        (probe.seen.server == victim).then_some(())
+    })
+    .await;
+    let lost = Total::of(&browsers).lost;
+    let browsers = turns(browsers, 6).await;
+    let total = Total::of(&browsers);
+    total.report("after its return");
+    assert_eq!(total.lost, lost, "further lost sessions");
+    assert_eq!(total.faults, Vec::<String>::new(), "faults");
+    assert_eq!(homes(&browsers), after, "nobody moves");
+}
+
+/// A browser without cookies opens six connections at once: were its first requests spread over several
+/// instances, all but one of the sessions made there would be lost.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Debian's tomcat10: make e2e"]
+async fn parallel_first_requests_of_a_browser_reach_one_instance() {
+    const CLIENTS: u32 = 100;
+    const CONNECTIONS: usize = 6;
+    let cluster = Cluster::start().await;
+    let mut running = JoinSet::new();
+    for number in 0..CLIENTS {
+        let together = Arc::new(Barrier::new(CONNECTIONS));
+        for _ in 0..CONNECTIONS {
+            // One browser by all that can be seen from outside; a pool each, so that each connects.
+            let (mut part, together) = (cluster.browser(number, Cookies::All), Arc::clone(&together));
+            running.spawn(async move {
+                together.wait().await;
+                part.turn().await;
+                part
+            });
+        }
+    }
+    let parts = running.join_all().await;
+    let total = Total::of(&parts);
+    total.report("first requests");
+    total.assert_clean();
+    total.assert_all_used();
+    let mut used: BTreeMap<&str, BTreeSet<Option<&str>>> = BTreeMap::new();
+    for part in &parts {
+        used.entry(&part.name).or_default().insert(part.seen.server.as_deref());
+    }
+    let torn = used.values().filter(|servers| servers.len() > 1).count();
+    eprintln!("{torn} of {} browsers reached more than one instance", used.len());
+    assert_eq!(used.len(), usize::try_from(CLIENTS).unwrap());
+    assert_eq!(torn, 0, "{used:?}");
 }

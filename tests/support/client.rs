@@ -31,7 +31,8 @@ pub(crate) enum Cookies {
 
 /// One user's browser.
 pub(crate) struct Browser {
-    name: String,
+    /// Its User-Agent.
+    pub(crate) name: String,
     http: reqwest::Client,
     cookies: Cookies,
     /// Where the servlet is: fixed for a browser with cookies, else as the last page linked it.
@@ -127,6 +128,9 @@ impl Browser {
             && page.attributes.get(name).map(String::as_str) != Some(value)
         {
             self.seen.faults.push(format!("{}: {name} was not stored: {page:?}", self.name));
+        }
+        if page.attributes.get(OWNER).is_some_and(|owner| *owner != self.name) {
+            self.seen.faults.push(format!("{}: in somebody else's session: {page:?}", self.name));
         }
         if self.cookies == Cookies::Refused {
             self.form = url.join(&page.form).unwrap();
