@@ -3,7 +3,7 @@
 //! It talks to Tomcat's `SessionExample`, which shows the session's id and every attribute stored in it.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use reqwest::Url;
@@ -31,10 +31,10 @@ pub(crate) enum Cookies {
 
 /// One user's browser.
 pub(crate) struct Browser {
-    /// Its User-Agent.
+    /// What it stores as the session's owner.
     pub(crate) name: String,
     http: reqwest::Client,
-    cookies: Cookies,
+    keeper: Arc<Keeper>,
     /// Where the servlet is: fixed for a browser with cookies, else as the last page linked it.
     form: Url,
     /// The page's link that stores `exampleName`, once a page was seen.
@@ -66,25 +66,23 @@ impl Browser {
     /// A browser without any history. `base` is a server's URL without a path; `source` and `name` (its
     /// User-Agent) are what a balancer can tell it by.
     pub(crate) fn new(base: &str, source: Ipv4Addr, name: &str, cookies: Cookies) -> Self {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .retry(reqwest::retry::never())
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(PATIENCE)
-            .local_address(std::net::IpAddr::from(source))
-            .user_agent(name)
-            .cookie_provider(Arc::new(Keeper { jar: Jar::default(), cookies }))
-            .build()
-            .unwrap();
+        let keeper = Arc::new(Keeper { jar: Jar::default(), cookies });
+        let http = http_client(&keeper, source, name);
         let form = Url::parse(base).unwrap().join(SERVLET).unwrap();
         let (link, stored, seen) = (None, BTreeMap::new(), Seen::default());
-        Self { name: name.to_owned(), http, cookies, form, link, stored, seen }
+        Self { name: name.to_owned(), http, keeper, form, link, stored, seen }
     }
 
     /// Goes on at another server, with the same cookies and expectations.
     pub(crate) fn go_to(&mut self, base: &str) {
         self.form = Url::parse(base).unwrap().join(SERVLET).unwrap();
         self.link = None;
+    }
+
+    /// Goes on from another address under another User-Agent, over new connections: only what the session
+    /// itself has left with the browser still tells who it is.
+    pub(crate) fn appear_as(&mut self, source: Ipv4Addr, agent: &str) {
+        self.http = http_client(&self.keeper, source, agent);
     }
 
     /// One request: stores the owner when the session does not hold it, else by turns changes an attribute
@@ -132,7 +130,7 @@ impl Browser {
         if page.attributes.get(OWNER).is_some_and(|owner| *owner != self.name) {
             self.seen.faults.push(format!("{}: in somebody else's session: {page:?}", self.name));
         }
-        if self.cookies == Cookies::Refused {
+        if self.keeper.cookies == Cookies::Refused {
             self.form = url.join(&page.form).unwrap();
             self.link = Some(url.join(&page.link).unwrap());
         }
@@ -155,6 +153,20 @@ impl Browser {
             None => Err(format!("not SessionExample's page, from {server}: {text}")),
         }
     }
+}
+
+/// HTTP from one address under one User-Agent, with nothing in the way: no proxy, no retry, no redirect.
+fn http_client(keeper: &Arc<Keeper>, source: Ipv4Addr, agent: &str) -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .retry(reqwest::retry::never())
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(PATIENCE)
+        .local_address(IpAddr::from(source))
+        .user_agent(agent)
+        .cookie_provider(Arc::clone(keeper))
+        .build()
+        .unwrap()
 }
 
 /// A cookie jar that gives out only some of its cookies.
