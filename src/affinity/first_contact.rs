@@ -106,7 +106,7 @@ mod tests {
         let contacts = FirstContacts::default();
         for _ in 0..BURST_USES {
             contacts.note(7 << 32, BackendIndex(3), NOW);
-            assert_eq!(contacts.find(7 << 32, NOW).is_some(), true);
+            assert!(contacts.find(7 << 32, NOW).is_some());
         }
         contacts.note(7 << 32, BackendIndex(3), NOW);
         assert_eq!(contacts.find(7 << 32, NOW), None);

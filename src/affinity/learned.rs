@@ -406,7 +406,7 @@ mod tests {
         #[test]
         fn the_least_recently_used_goes_first(actions in proptest::collection::vec(action(), 0..200)) {
             const CAPACITY: usize = 8;
-            let mut shard = Shard::new(CAPACITY as u32);
+            let mut shard = Shard::new(u32::try_from(CAPACITY).unwrap());
             let mut model: VecDeque<(u64, u64)> = VecDeque::new();
             for action in actions {
                 match action {

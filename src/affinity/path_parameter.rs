@@ -4,7 +4,7 @@ use memchr::{memchr, memchr3};
 
 /// The values of a path parameter, in any segment, in order. Names are compared without case, as some
 /// servers write `;JSESSIONID=`.
-pub fn path_values<'a>(target: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn path_values<'a>(target: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let mut rest = path_of(target);
     std::iter::from_fn(move || {
         loop {
@@ -21,7 +21,7 @@ pub fn path_values<'a>(target: &'a [u8], name: &'a [u8]) -> impl Iterator<Item =
 }
 
 /// The values of a query parameter, in order.
-pub fn query_values<'a>(target: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn query_values<'a>(target: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let query = memchr(b'?', target).and_then(|at| target.get(at + 1..)).unwrap_or_default();
     query.split(|byte| *byte == b'&').filter_map(move |parameter| value_of(parameter, name, false))
 }

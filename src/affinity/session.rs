@@ -53,7 +53,7 @@ impl SessionSeed {
 }
 
 /// A keyed 64-bit hash of several parts, each with its length, under a label that separates its uses.
-pub fn keyed(seed: &HashSeed, label: &[u8], parts: &[&[u8]]) -> u64 {
+pub(crate) fn keyed(seed: &HashSeed, label: &[u8], parts: &[&[u8]]) -> u64 {
     let mut hasher = SipHasher24::new_with_key(&seed.0);
     hasher.write(label);
     for part in parts {

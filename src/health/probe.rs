@@ -47,9 +47,9 @@ pub async fn probe_tcp(address: SocketAddr, limit: Duration) -> Observation {
 pub async fn probe_http(address: SocketAddr, probe: &HttpProbe, limit: Duration) -> Observation {
     let mut connected = false;
     let looked = timeout(limit, async {
-        let mut stream = TcpStream::connect(address).await.map_err(|_| Observation::Unreachable)?;
+        let mut stream = TcpStream::connect(address).await.or(Err(Observation::Unreachable))?;
         connected = true;
-        stream.write_all(&probe.request).await.map_err(|_| Observation::PageFailed)?;
+        stream.write_all(&probe.request).await.or(Err(Observation::PageFailed))?;
         status(&mut stream).await.ok_or(Observation::PageFailed)
     });
     match looked.await {

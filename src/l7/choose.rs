@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use http::{Method, header};
+use pingora::Result;
 use pingora::proxy::Session;
-use pingora::{Error, ErrorType, Result};
 use tokio::time::timeout;
 
 use super::arrive::{client, listener};

@@ -12,7 +12,7 @@ use crate::pool::Permit;
 use crate::snapshot::{ServedPool, Snapshot};
 
 /// What is known of a request.
-pub struct RequestContext {
+pub(crate) struct RequestContext {
     /// The world that it was received in, kept until its end.
     pub(super) snapshot: Arc<Snapshot>,
     /// When it was received.

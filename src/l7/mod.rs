@@ -19,5 +19,4 @@ mod proxy;
 mod reply;
 mod retry;
 
-pub use context::RequestContext;
-pub use proxy::Proxy;
+pub(crate) use proxy::Proxy;

@@ -24,7 +24,7 @@ use crate::telemetry::Counts;
 
 /// The HTTP proxy.
 #[derive(Debug)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     pub(super) current: Arc<Current>,
     pub(super) hooks: Chain,
     pub(super) counts: Arc<Counts>,
@@ -32,7 +32,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// A proxy that serves by the snapshot in force.
-    pub fn new(current: Arc<Current>, hooks: Chain, counts: Arc<Counts>) -> Self {
+    pub(crate) fn new(current: Arc<Current>, hooks: Chain, counts: Arc<Counts>) -> Self {
         Self { current, hooks, counts }
     }
 }

@@ -5,5 +5,5 @@
 mod stop;
 mod watch;
 
-pub use stop::{Manner, Stop, Stopper, wait_for_drain};
-pub use watch::HealthService;
+pub(crate) use stop::{Manner, Stop, Stopper, wait_for_drain};
+pub(crate) use watch::HealthService;

@@ -15,11 +15,11 @@ use crate::listen::Counts;
 
 /// Asks a running balancer to stop; also when dropped.
 #[derive(Debug)]
-pub struct Stopper(watch::Sender<bool>);
+pub(crate) struct Stopper(watch::Sender<bool>);
 
 impl Stopper {
     /// Asks it to stop: no new connections, and running requests finish within the grace period.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.0.send_replace(true);
     }
 }
@@ -32,7 +32,7 @@ impl Drop for Stopper {
 
 /// Waits for a reason to stop, and says that it came.
 #[derive(Debug)]
-pub struct Stop {
+pub(crate) struct Stop {
     asked: watch::Receiver<bool>,
     said: watch::Sender<Option<Manner>>,
     signals: bool,
@@ -40,7 +40,7 @@ pub struct Stop {
 
 /// How to stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Manner {
+pub(crate) enum Manner {
     /// Running requests finish.
     Graceful,
     /// At once.
@@ -49,7 +49,7 @@ pub enum Manner {
 
 impl Stop {
     /// A stop by [`Stopper`], and by SIGTERM, SIGQUIT (graceful) and SIGINT (at once) where `signals` says so.
-    pub fn new(signals: bool) -> (Self, Stopper, watch::Receiver<Option<Manner>>) {
+    pub(crate) fn new(signals: bool) -> (Self, Stopper, watch::Receiver<Option<Manner>>) {
         let (stopper, asked) = watch::channel(false);
         let (said, saying) = watch::channel(None);
         (Self { asked, said, signals }, Stopper(stopper), saying)
@@ -98,7 +98,11 @@ async fn received(kind: SignalKind) {
 }
 
 /// Waits, once a stop was asked for, until the last connection has ended or the grace period is over. Blocks.
-pub fn wait_for_drain(said: &watch::Receiver<Option<Manner>>, counts: &[Arc<Counts>], grace: Duration) {
+pub(crate) fn wait_for_drain(
+    said: &watch::Receiver<Option<Manner>>,
+    counts: &[Arc<Counts>],
+    grace: Duration,
+) {
     const PAUSE: Duration = Duration::from_millis(20);
     let mut left = grace;
     loop {

@@ -8,7 +8,7 @@ use crate::health::Monitor;
 
 /// Runs the health monitor until the server stops.
 #[derive(Debug)]
-pub struct HealthService(pub Monitor);
+pub(crate) struct HealthService(pub Monitor);
 
 #[async_trait]
 impl BackgroundService for HealthService {

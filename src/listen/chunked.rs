@@ -10,7 +10,7 @@ const MAX_TRAILERS: u32 = 16 * 1024;
 
 /// A chunked body that is being passed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Chunked {
+pub(crate) struct Chunked {
     state: State,
     /// Bytes left in the chunk, or of its size so far.
     size: u64,
@@ -37,7 +37,7 @@ enum State {
 /// The body's framing is broken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the body's chunks are not as RFC 9112 section 7.1 has them")]
-pub struct BadChunk;
+pub(crate) struct BadChunk;
 
 impl Default for Chunked {
     fn default() -> Self {
@@ -47,7 +47,7 @@ impl Default for Chunked {
 
 impl Chunked {
     /// Whether the body has ended.
-    pub fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         self.state == State::End
     }
 
@@ -55,7 +55,7 @@ impl Chunked {
     ///
     /// # Errors
     /// The framing is broken: nothing after this point can be trusted.
-    pub fn follow(&mut self, bytes: &[u8]) -> Result<usize, BadChunk> {
+    pub(crate) fn follow(&mut self, bytes: &[u8]) -> Result<usize, BadChunk> {
         let mut at = 0;
         while self.state != State::End {
             if self.state == State::Data {

@@ -89,7 +89,7 @@ impl Rejection {
 }
 
 /// Bytes of empty lines before a request line (RFC 9112 section 2.2: at least one is to be ignored).
-pub fn leading_blank(bytes: &[u8]) -> usize {
+pub(crate) fn leading_blank(bytes: &[u8]) -> usize {
     let mut blank = 0;
     while bytes.get(blank..blank + 2) == Some(b"\r\n") && blank < 8 {
         blank += 2;

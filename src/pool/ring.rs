@@ -30,7 +30,7 @@ impl Ring {
             .filter_map(|(index, (id, weight))| Some((id, weight, u16::try_from(index).ok()?)))
             .collect();
         // The order of the configuration must not decide who wins where two points coincide.
-        members.sort_by(|(left, ..), (right, ..)| left.cmp(right));
+        members.sort_by_key(|(id, ..)| *id);
         let units = units(&members.iter().map(|(_, weight, _)| *weight).collect::<Vec<_>>());
         let buckets: Vec<_> = members
             .iter()

@@ -7,7 +7,7 @@ use crate::affinity::set_cookie::SameSite;
 use crate::names::{BackendTag, Epoch};
 
 /// Session ids that one token can vouch for.
-pub const MAX_FINGERPRINTS: usize = 3;
+pub(crate) const MAX_FINGERPRINTS: usize = 3;
 
 /// Length of the encoded token before sealing.
 pub(super) const PAYLOAD_LENGTH: usize = 42;

@@ -11,6 +11,7 @@ mod keys;
 mod opened;
 mod seal;
 
-pub use codec::{Flags, MAX_FINGERPRINTS, Token};
+pub(super) use codec::MAX_FINGERPRINTS;
+pub use codec::{Flags, Token};
 pub use keys::{Key, KeyRing};
 pub use seal::{PoolBinding, Refused, SealedToken, TOKEN_LENGTH};

@@ -64,7 +64,7 @@ impl SealedToken {
     /// # Errors
     /// [`Refused::Length`] otherwise.
     pub fn from_text(text: &[u8]) -> Result<Self, Refused> {
-        text.try_into().map(Self).map_err(|_| Refused::Length)
+        text.try_into().map(Self).or(Err(Refused::Length))
     }
 
     /// The cookie's value.

@@ -45,8 +45,10 @@ fn start(port: u16) -> Result<ExitCode, String> {
     let bound = Steadfast::from_checked(checked)
         .bind()
         .map_err(|error| format!("{error}\n(or start the demo elsewhere: steadfast demo --port 8081)"))?;
-    let address =
-        bound.addresses().first().map_or(SocketAddr::from(([127, 0, 0, 1], port)), |(_, address)| *address);
+    let address = bound
+        .addresses()
+        .first()
+        .map_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)), |(_, address)| *address);
     print(&page::page(address, control, &backends));
     let ended = bound.run();
     // Only keys of a demonstration.
