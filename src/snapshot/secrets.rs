@@ -98,7 +98,7 @@ fn digest(bytes: &[u8]) -> HashSeed {
 
 fn thirty_two(key: &TokenKey) -> Result<Zeroizing<[u8; 32]>, SecretsError> {
     let bytes: &[u8] = &key.secret.0;
-    bytes.try_into().map(Zeroizing::new).or_else(|_| Err(SecretsError::Damaged(PathBuf::from(&key.id))))
+    bytes.try_into().map(Zeroizing::new).ok().ok_or_else(|| SecretsError::Damaged(PathBuf::from(&key.id)))
 }
 
 fn random() -> Result<Zeroizing<[u8; 32]>, SecretsError> {
@@ -123,7 +123,8 @@ fn kept(
                 .as_slice()
                 .try_into()
                 .map(Zeroizing::new)
-                .or_else(|_| Err(SecretsError::Damaged(path.clone())));
+                .ok()
+                .ok_or_else(|| SecretsError::Damaged(path.clone()));
         }
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         Err(_) => {}

@@ -1,0 +1,549 @@
+//! The promises of affinity, checked over random histories of a simulated application.
+//!
+//! Servers keep sessions in memory, rotate ids at login and forget them at logout; they die, come back, drain,
+//! are added and removed. Two applications share a host, a pool and a cookie name under different paths.
+//! Clients are browsers, browsers that lose our cookie, and clients without cookies; each request may go to
+//! another replica, and responses arrive late and out of order. After each step the promises must hold.
+//!
+//! `SIMULATION_CASES` sets the number of histories. A failing one is shrunk and printed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use proptest::prelude::*;
+use steadfast::affinity::{
+    self, Circumstance, CookiePolicy, Decision, Entropy, Evidence, FirstContact, FirstContacts, Insert,
+    Keeps, Key, KeyRing, Learned, Mode, Policy, PoolBinding, RequestView, ResponseView, SessionDigest,
+    TOKEN_LENGTH, Verdict,
+};
+use steadfast::clock::Now;
+use steadfast::names::{BackendId, PoolName, Reason};
+use steadfast::pool::{AdminState, Algorithm, BackendSpec, CheckVerdict, Ejection, HashSeed, Pool, PoolSpec};
+
+const REPLICAS: usize = 3;
+const BACKENDS: usize = 5;
+const CLIENTS: usize = 6;
+const LB_COOKIE: &str = "LB";
+const SEED: HashSeed = HashSeed([11; 16]);
+
+/// Rings of a rotation as operators do it: the next key is known before it seals, so that replicas may apply
+/// each step late.
+static RINGS: LazyLock<Vec<Arc<KeyRing>>> = LazyLock::new(|| {
+    let key = |n: u8| Key::new(&n.to_string(), &[n; 32].into());
+    let older = |n: u8| (0..=n + 1).filter(|other| *other != n).map(key).collect();
+    (0..4_u8).map(|n| Arc::new(KeyRing::new(key(n), older(n)))).collect()
+});
+
+#[derive(Clone, Debug)]
+enum Action {
+    /// A client sends a request to an application over a replica.
+    Send { client: usize, replica: usize, context: usize, kind: Kind },
+    /// A response arrives at its client.
+    Deliver { which: usize },
+    /// A backend dies, and its sessions with it. Every replica notices.
+    Kill { backend: usize },
+    /// A backend is back, empty.
+    Return { backend: usize },
+    /// Its health page fails, while the application serves.
+    PageFails { backend: usize },
+    /// The operator changes what he wants of a backend.
+    Operate { backend: usize, admin: AdminState },
+    /// The operator changes a weight, or with 0 takes the backend out of the configuration.
+    Weigh { backend: usize, weight: u16 },
+    /// Time passes.
+    Wait { seconds: u64 },
+    /// The keys are rotated; replicas apply it one by one.
+    Rotate { replica: usize },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Page,
+    Login,
+    Logout,
+    Fails,
+}
+
+/// What a client does with cookies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Habit {
+    Browser,
+    /// Keeps only the application's own cookie; stays with one replica.
+    DropsOurs,
+    /// Follows links with `;jsessionid=`; stays with one replica.
+    NoCookies,
+}
+
+fn habit(client: usize) -> Habit {
+    match client % 6 {
+        0..4 => Habit::Browser,
+        4 => Habit::DropsOurs,
+        _ => Habit::NoCookies,
+    }
+}
+
+struct Backend {
+    /// Session id → application.
+    sessions: HashMap<String, usize>,
+    alive: bool,
+    configured: bool,
+    admin: AdminState,
+    weight: u16,
+}
+
+struct Replica {
+    pool: Pool,
+    policy: Policy,
+    ring: usize,
+}
+
+#[derive(Default, Clone)]
+struct Jar {
+    application: [Option<String>; 2],
+    ours: Option<String>,
+}
+
+struct Response {
+    client: usize,
+    context: usize,
+    application: Option<Option<String>>,
+    ours: Option<Option<String>>,
+}
+
+struct World {
+    now: Now,
+    backends: Vec<Backend>,
+    replicas: Vec<Replica>,
+    jars: Vec<Jar>,
+    under_way: Vec<Response>,
+    next_id: u64,
+    random: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let backend = |_| Backend {
+            sessions: HashMap::new(),
+            alive: true,
+            configured: true,
+            admin: AdminState::Up,
+            weight: 1,
+        };
+        let mut world = Self {
+            now: Now { monotonic_ms: 1_000_000, unix_s: 1_700_000_000 },
+            backends: (0..BACKENDS).map(backend).collect(),
+            replicas: Vec::new(),
+            jars: vec![Jar::default(); CLIENTS],
+            under_way: Vec::new(),
+            next_id: 0,
+            random: 1,
+        };
+        world.replicas = (0..REPLICAS)
+            .map(|_| Replica { pool: world.pool(None), policy: policy(Arc::clone(&RINGS[0])), ring: 0 })
+            .collect();
+        world
+    }
+
+    fn pool(&self, before: Option<&Pool>) -> Pool {
+        let configured = self.backends.iter().enumerate().filter(|(_, backend)| backend.configured);
+        let spec = PoolSpec {
+            name: PoolName::new("app"),
+            backends: configured
+                .map(|(n, backend)| BackendSpec {
+                    id: BackendId::new(&name(n)),
+                    address: "127.0.0.1:80".parse().unwrap(),
+                    weight: backend.weight,
+                    admin: backend.admin,
+                })
+                .collect(),
+            algorithm: Algorithm::ConsistentHash,
+            load_factor: 1.25,
+            try_home: true,
+            slow_start: Duration::ZERO,
+            ejection: Ejection { consecutive_failures: 5, eject: Duration::from_secs(10) },
+            seed: SEED,
+        };
+        Pool::new(spec, |id| {
+            let before = before?;
+            Some(Arc::clone(before.backend(before.find(id.as_str())?)?.live()))
+        })
+    }
+
+    fn reconfigure(&mut self) {
+        for n in 0..REPLICAS {
+            let pool = self.pool(Some(&self.replicas[n].pool));
+            self.replicas[n].pool = pool;
+            self.replicas[n].policy.contacts = FirstContacts::default();
+        }
+    }
+
+    fn verdict(&self, backend: usize, verdict: CheckVerdict) {
+        for replica in &self.replicas {
+            if let Some(index) = replica.pool.find(&name(backend)) {
+                replica.pool.backend(index).unwrap().live().check_verdict(verdict, self.now);
+            }
+        }
+    }
+
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.random
+    }
+
+    fn act(&mut self, action: &Action) -> Result<(), TestCaseError> {
+        match *action {
+            Action::Send { client, replica, context, kind } => self.send(client, replica, context, kind)?,
+            Action::Deliver { which } => {
+                if !self.under_way.is_empty() {
+                    let response = self.under_way.remove(which % self.under_way.len());
+                    self.deliver(response);
+                }
+            }
+            Action::Kill { backend } => {
+                self.backends[backend].alive = false;
+                self.backends[backend].sessions.clear();
+                self.verdict(backend, CheckVerdict::Unreachable);
+                self.all_replicas_choose_one_successor()?;
+            }
+            Action::Return { backend } => {
+                self.backends[backend].alive = true;
+                self.verdict(backend, CheckVerdict::Up);
+            }
+            Action::PageFails { backend } => {
+                if self.backends[backend].alive {
+                    self.verdict(backend, CheckVerdict::Unhealthy);
+                }
+            }
+            Action::Operate { backend, admin } => {
+                self.backends[backend].admin = admin;
+                self.reconfigure();
+            }
+            Action::Weigh { backend, weight } => {
+                self.backends[backend].configured = weight > 0;
+                self.backends[backend].weight = weight.max(1);
+                self.reconfigure();
+            }
+            Action::Wait { seconds } => self.now = self.now.after(Duration::from_secs(seconds)),
+            Action::Rotate { replica } => {
+                let replica = &mut self.replicas[replica];
+                replica.ring = (replica.ring + 1).min(RINGS.len() - 1);
+                replica.policy.keys = Arc::clone(&RINGS[replica.ring]);
+            }
+        }
+        // The next step of a rotation waits until every replica has taken the last one.
+        let slowest = self.replicas.iter().map(|replica| replica.ring).min().unwrap();
+        for replica in &mut self.replicas {
+            if replica.ring > slowest + 1 {
+                replica.ring = slowest + 1;
+                replica.policy.keys = Arc::clone(&RINGS[replica.ring]);
+            }
+        }
+        Ok(())
+    }
+
+    /// The request's headers and target, as the client would send them.
+    fn request(&self, client: usize, context: usize, extra: &str) -> (HeaderMap, String) {
+        let jar = &self.jars[client];
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("app"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_str(&format!("client {client}")).unwrap());
+        let mut target = format!("/context{context}/page");
+        let mut cookies = Vec::new();
+        match (habit(client), &jar.application[context]) {
+            (Habit::NoCookies, Some(id)) => target.push_str(&format!(";jsessionid={id}")),
+            (Habit::Browser | Habit::DropsOurs, Some(id)) => cookies.push(format!("JSESSIONID={id}")),
+            (_, None) => {}
+        }
+        if let (Habit::Browser, Some(token)) = (habit(client), &jar.ours) {
+            cookies.push(format!("{LB_COOKIE}={token}"));
+        }
+        if !extra.is_empty() {
+            cookies.push(extra.to_owned());
+        }
+        if !cookies.is_empty() {
+            headers.insert(header::COOKIE, HeaderValue::from_str(&cookies.join("; ")).unwrap());
+        }
+        (headers, target)
+    }
+
+    fn decide(
+        &self,
+        client: usize,
+        replica: usize,
+        context: usize,
+        extra: &str,
+    ) -> (Evidence, Option<Decision>) {
+        let replica = &self.replicas[replica];
+        let (headers, target) = self.request(client, context, extra);
+        let request = RequestView {
+            target: target.as_bytes(),
+            headers: &headers,
+            client: IpAddr::from([10, 0, 0, 1]),
+            connection_choice: None,
+            named_session: None,
+        };
+        let evidence = Evidence::read(&request, &replica.policy, &replica.pool, self.now);
+        let at = Circumstance { now: self.now, draw: 7, held: false };
+        match affinity::decide(&evidence, &replica.policy, &replica.pool, at) {
+            Verdict::To(decision) => (evidence, Some(decision)),
+            Verdict::Hold(_) => unreachable!("nobody is suspected in this world"),
+            Verdict::Refuse(_) => (evidence, None),
+        }
+    }
+
+    fn send(
+        &mut self,
+        client: usize,
+        replica: usize,
+        context: usize,
+        kind: Kind,
+    ) -> Result<(), TestCaseError> {
+        let replica = if habit(client) == Habit::Browser { replica } else { 0 };
+        let (evidence, decision) = self.decide(client, replica, context, "");
+        self.is_not_steered(client, replica, context, decision.as_ref())?;
+        let presented = self.jars[client].application[context].clone();
+        let home = presented.as_ref().and_then(|id| self.home(id, context));
+        let Some(decision) = decision else {
+            let can_serve = home.is_some_and(|home| self.serves_existing(home));
+            prop_assert!(!can_serve, "steady: refused although its backend serves");
+            return Ok(());
+        };
+        let chosen = self.number(replica, &decision);
+        if let Some(home) = home
+            && self.serves_existing(home)
+            && (!self.is_split(client) || self.is_learned(replica, &presented))
+        {
+            prop_assert_eq!(chosen, home, "steady: client {} went away ({})", client, decision.reason);
+        }
+        if matches!(decision.reason, Reason::New | Reason::Hash | Reason::Moved) {
+            prop_assert_eq!(self.backends[chosen].admin, AdminState::Up, "drained: {}", decision.reason);
+        }
+        affinity::note(
+            &decision,
+            &evidence,
+            &self.replicas[replica].policy,
+            &self.replicas[replica].pool,
+            self.now,
+        );
+        if !self.backends[chosen].alive {
+            // Refused: the shell would decide again once the state is known, which it is here.
+            return Err(TestCaseError::fail("sent to a backend that is known to be dead"));
+        }
+        let (status, headers, application) = self.serve(chosen, context, kind, presented.as_deref());
+        let binding = {
+            let replica = &self.replicas[replica];
+            let response = ResponseView { status, headers: &headers, preflight: false, secure: false };
+            let entropy = Entropy { nonce: [self.random.to_le_bytes()[0]; 12], seed: self.random };
+            let binding = affinity::bind(
+                &replica.policy,
+                &replica.pool,
+                &evidence,
+                &decision,
+                &response,
+                self.now,
+                || entropy,
+            );
+            binding.remember(&replica.policy, self.now);
+            binding
+        };
+        self.next_random();
+        let ours = binding.set_cookie.as_ref().map(|line| self.our_cookie(line)).transpose()?;
+        self.under_way.push(Response { client, context, application, ours });
+        Ok(())
+    }
+
+    /// What the application does: its `Set-Cookie`, and what a client will hold of it.
+    fn serve(
+        &mut self,
+        backend: usize,
+        context: usize,
+        kind: Kind,
+        presented: Option<&str>,
+    ) -> (StatusCode, HeaderMap, Option<Option<String>>) {
+        let mut headers = HeaderMap::new();
+        self.next_id += 1;
+        let fresh = format!("id{}", self.next_id);
+        let sessions = &mut self.backends[backend].sessions;
+        let known = presented.filter(|id| sessions.get(*id) == Some(&context));
+        let mut set = |value: &str| headers.append(header::SET_COOKIE, HeaderValue::from_str(value).unwrap());
+        match kind {
+            Kind::Fails => (StatusCode::INTERNAL_SERVER_ERROR, headers, None),
+            Kind::Logout if known.is_some() => {
+                sessions.remove(known.unwrap());
+                set(&format!("JSESSIONID=; Max-Age=0; Path=/context{context}"));
+                (StatusCode::OK, headers, Some(None))
+            }
+            Kind::Page | Kind::Logout if known.is_some() => (StatusCode::OK, headers, None),
+            Kind::Page | Kind::Login | Kind::Logout => {
+                if let Some(old) = known {
+                    sessions.remove(old);
+                }
+                sessions.insert(fresh.clone(), context);
+                set(&format!("JSESSIONID={fresh}; Path=/context{context}; HttpOnly"));
+                (StatusCode::OK, headers, Some(Some(fresh)))
+            }
+        }
+    }
+
+    /// Our line in a response: a token, or its deletion.
+    fn our_cookie(&self, line: &HeaderValue) -> Result<Option<String>, TestCaseError> {
+        let cookie = affinity::parse_set_cookie(line.as_bytes(), self.now.unix_s).unwrap();
+        prop_assert_eq!(cookie.name, LB_COOKIE.as_bytes());
+        if cookie.keeps == Keeps::Deleted {
+            return Ok(None);
+        }
+        prop_assert_eq!(cookie.value.len(), TOKEN_LENGTH, "a token has one length");
+        Ok(Some(String::from_utf8(cookie.value.to_vec()).unwrap()))
+    }
+
+    fn deliver(&mut self, response: Response) {
+        let jar = &mut self.jars[response.client];
+        if let Some(application) = response.application {
+            jar.application[response.context] = application;
+        }
+        if let Some(ours) = response.ours {
+            jar.ours = ours;
+        }
+    }
+
+    fn number(&self, replica: usize, decision: &Decision) -> usize {
+        let id = self.replicas[replica].pool.backend(decision.backend).unwrap().id().to_string();
+        id[1..].parse().unwrap()
+    }
+
+    /// The backend on which a session lives.
+    fn home(&self, id: &str, context: usize) -> Option<usize> {
+        self.backends.iter().position(|backend| backend.sessions.get(id) == Some(&context))
+    }
+
+    /// Whether the client's two applications live on different backends: parallel first requests did that while
+    /// a backend's state changed between them. One token then cannot lead every replica to both.
+    fn is_split(&self, client: usize) -> bool {
+        let homes: Vec<_> = (0..2)
+            .filter_map(|context| self.home(self.jars[client].application[context].as_ref()?, context))
+            .collect();
+        homes.windows(2).any(|pair| pair[0] != pair[1])
+    }
+
+    fn is_learned(&self, replica: usize, id: &Option<String>) -> bool {
+        let digest = id.as_ref().map(|id| SessionDigest::of(&SEED, id.as_bytes()));
+        digest.is_some_and(|digest| self.replicas[replica].policy.learned.peek(&digest, self.now).is_some())
+    }
+
+    fn serves_existing(&self, backend: usize) -> bool {
+        let backend = &self.backends[backend];
+        backend.alive && backend.configured && backend.admin != AdminState::Maintenance
+    }
+
+    /// Moved once: whatever replica is asked, a browser whose backend has died gets the same successor.
+    fn all_replicas_choose_one_successor(&self) -> Result<(), TestCaseError> {
+        for client in (0..CLIENTS).filter(|client| habit(*client) == Habit::Browser) {
+            let mut chosen = BTreeMap::new();
+            for replica in 0..REPLICAS {
+                let (_, decision) = self.decide(client, replica, 0, "");
+                if let Some(decision) = decision.filter(|decision| decision.reason == Reason::Moved) {
+                    chosen.insert(self.number(replica, &decision), replica);
+                }
+            }
+            prop_assert!(chosen.len() <= 1, "moved once: client {client} would go to {chosen:?}");
+        }
+        Ok(())
+    }
+
+    /// Not steered: junk in our cookie's name changes nothing.
+    fn is_not_steered(
+        &self,
+        client: usize,
+        replica: usize,
+        context: usize,
+        honest: Option<&Decision>,
+    ) -> Result<(), TestCaseError> {
+        let junk = format!("{LB_COOKIE}=AT{}", "x".repeat(TOKEN_LENGTH - 2));
+        let (_, steered) = self.decide(client, replica, context, &junk);
+        prop_assert_eq!(honest, steered.as_ref(), "not steered");
+        Ok(())
+    }
+}
+
+fn name(backend: usize) -> String {
+    format!("b{backend}")
+}
+
+fn policy(keys: Arc<KeyRing>) -> Policy {
+    Policy {
+        mode: Mode::Bind,
+        application_cookies: vec![b"JSESSIONID".to_vec().into()],
+        path_parameter: Some(b"jsessionid".to_vec().into()),
+        header: None,
+        query: None,
+        route_suffix: false,
+        first_contact: FirstContact::Client,
+        suspect_hold: Duration::ZERO,
+        moves: true,
+        fails_back: false,
+        releases_on_logout: true,
+        cookie: CookiePolicy {
+            name: LB_COOKIE.into(),
+            insert: Insert::WhenNeeded,
+            domain: None,
+            secure: None,
+            http_only: true,
+            same_site: None,
+            partitioned: None,
+            idle: None,
+            lifetime: None,
+        },
+        keys,
+        binding: PoolBinding::of(&PoolName::new("app")),
+        learned: Arc::new(Learned::new(10_000, Duration::from_secs(3600))),
+        contacts: FirstContacts::default(),
+    }
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![8 => Just(Kind::Page), 2 => Just(Kind::Login), 1 => Just(Kind::Logout), 1 => Just(Kind::Fails)]
+}
+
+fn admin() -> impl Strategy<Value = AdminState> {
+    prop_oneof![3 => Just(AdminState::Up), 2 => Just(AdminState::Draining), 1 => Just(AdminState::Maintenance)]
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let send = (0..CLIENTS, 0..REPLICAS, 0..2_usize, kind())
+        .prop_map(|(client, replica, context, kind)| Action::Send { client, replica, context, kind });
+    prop_oneof![
+        12 => send,
+        12 => (0..8_usize).prop_map(|which| Action::Deliver { which }),
+        1 => (0..BACKENDS).prop_map(|backend| Action::Kill { backend }),
+        1 => (0..BACKENDS).prop_map(|backend| Action::Return { backend }),
+        1 => (0..BACKENDS).prop_map(|backend| Action::PageFails { backend }),
+        1 => (0..BACKENDS, admin()).prop_map(|(backend, admin)| Action::Operate { backend, admin }),
+        1 => (0..BACKENDS, 0..3_u16).prop_map(|(backend, weight)| Action::Weigh { backend, weight }),
+        1 => (1..50_u64).prop_map(|seconds| Action::Wait { seconds }),
+        1 => (0..REPLICAS).prop_map(|replica| Action::Rotate { replica }),
+    ]
+}
+
+fn cases() -> u32 {
+    std::env::var("SIMULATION_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100_000)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: cases(),
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_promises_hold_over_random_histories(history in proptest::collection::vec(action(), 1..60)) {
+        let mut world = World::new();
+        for action in &history {
+            world.act(action)?;
+        }
+    }
+}
