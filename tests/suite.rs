@@ -1,1 +1,4 @@
+//! The integration tests: one binary, one link.
 
+#[path = "suite/config.rs"]
+mod config;

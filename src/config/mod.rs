@@ -1,23 +1,38 @@
-//! Configuration: YAML → a tree with positions → checked.
+//! Configuration: YAML → typed → checked, with every problem of a file found at once.
 //!
-//! [`keys`] is the one table of what may be written: it drives the check, the JSON Schema and the reference in
-//! `docs/`. A file is checked whole: every problem is reported at once, with its position and what to write
-//! instead. The result, [`checked::Checked`], has no holes left; `snapshot` consumes it.
+//! An operator who writes a file wrong learns everything that is wrong with it in one run: each problem with
+//! its line, its column, the line itself and what to write instead. Steps, each a file or folder:
 //!
-//! May use nothing of ours but `names`.
+//! 1. `source` reads the file, `yaml` parses it into a tree that knows positions, and `variables` expands
+//!    `${VARIABLE}` in its values, where it cannot change the tree's shape;
+//! 2. `read` walks that tree along the types of `model`, which say each key, its type and its default once
+//!    (the [`schema()`] and the [`reference()`] are made from the same lines), and goes on after a problem;
+//! 3. `check` does what needs more than one value, and yields [`Checked`](checked::Checked): a proof without
+//!    run-time state, consumed by `snapshot`.
+//!
+//! Uses nothing of ours but `names`. Secrets never reach a message: see `mask`.
 
-mod build;
 pub mod checked;
-mod keys;
-mod kind;
-mod node;
-mod report;
+pub mod report;
+
+mod check;
+mod collections;
+mod mask;
+mod model;
+mod network;
+mod read;
+mod reference;
 mod schema;
 mod source;
+mod text;
 mod units;
-mod values;
+mod variables;
+mod words;
+mod yaml;
 
 pub use checked::Checked;
-pub use report::{Problem, Problems, Severity};
-pub use schema::{reference, schema};
-pub use source::{load, parse, parse_with};
+pub use reference::reference;
+pub use report::{Code, Problem, Problems, Severity};
+pub use schema::schema;
+pub use source::{load, load_with, parse, parse_with};
+pub use variables::Environment;

@@ -1,127 +1,105 @@
-//! The JSON Schema and the reference of the configuration, both made from the table of keys.
+//! The JSON Schema of the configuration, for editors and other tools.
 
-use std::fmt::Write as _;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+use serde_json::Value as Json;
 
-use serde_json::{Map, Value, json};
+use super::model::Document;
+use super::read::{Keys, default_node};
+use super::yaml::{Node, Scalar, Value};
 
-use super::keys::ROOT;
-use super::kind::{Key, Kind, Section};
+/// The JSON Schema of the configuration.
+pub fn schema() -> Json {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Document>();
+    schema.insert("title".to_owned(), "Steadfast configuration".into());
+    schema.to_value()
+}
 
-/// The JSON Schema (2020-12) of the configuration, for editors and other tools.
-pub fn schema() -> Value {
-    let mut schema = of_section(&ROOT);
-    if let Value::Object(fields) = &mut schema {
-        fields.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
-        fields.insert("title".to_owned(), json!("Steadfast configuration"));
+/// The schema with everything in its place rather than in definitions.
+pub(super) fn inlined() -> Json {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<Document>().to_value()
+}
+
+/// Adds to the schema of a mapping what its keys say of themselves: defaults, and which have to be there.
+pub(super) fn complete<K: Keys + JsonSchema>(schema: &mut Schema) {
+    let required: Vec<Json> =
+        K::KNOWN.iter().filter(|known| known.default.is_none()).map(|known| known.name.into()).collect();
+    if required.is_empty() {
+        schema.remove("required");
+    } else {
+        schema.insert("required".to_owned(), required.into());
     }
-    schema
-}
-
-/// The reference of every key, as Markdown.
-pub fn reference() -> String {
-    let mut text = String::from(
-        "# Configuration reference\n\nMade from the table that `steadfast check` uses. Durations and sizes have units (`250ms`, `30m`, \
-         `64KiB`). Paths\nare relative to the configuration file. `${NAME}` is replaced by an environment variable, `$${` is a plain \
-         `${`.\n",
-    );
-    describe(&ROOT, "", &mut text);
-    text
-}
-
-fn of_section(section: &Section) -> Value {
-    let supported = || section.keys.iter().filter(|key| !matches!(key.kind, Kind::NotYet));
-    let properties: Map<_, _> = supported().map(|key| (key.name.to_owned(), of_key(key))).collect();
-    let required: Vec<_> = supported().filter(|key| key.required).map(|key| key.name).collect();
-    json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required })
-}
-
-fn of_key(key: &Key) -> Value {
-    let mut schema = of_kind(&key.kind);
-    if let Value::Object(fields) = &mut schema {
-        fields.insert("description".to_owned(), json!(key.doc));
-        if !key.default.is_empty() {
-            fields.insert("default".to_owned(), json!(key.default));
+    // JSON objects have no order; the reference keeps that of the model.
+    let order: Vec<Json> = K::KNOWN.iter().map(|known| known.name.into()).collect();
+    schema.insert("x-order".to_owned(), order.into());
+    let properties = schema.get_mut("properties").and_then(Json::as_object_mut);
+    let Some(properties) = properties else { return };
+    for known in K::KNOWN {
+        let property = properties.get_mut(known.name).and_then(Json::as_object_mut);
+        if let (Some(property), Some(default)) = (property, known.default) {
+            property.insert("default".to_owned(), json(&default_node(default)));
         }
     }
-    schema
 }
 
-fn of_kind(kind: &Kind) -> Value {
-    match kind {
-        Kind::Text | Kind::Path | Kind::SocketAddress | Kind::Network | Kind::Token | Kind::Size => {
-            json!({ "type": ["string", "null"] })
+/// A tree as JSON, with YAML's plain numbers and booleans as such.
+fn json(node: &Node) -> Json {
+    match &node.value {
+        Value::Scalar(scalar) => scalar_json(scalar),
+        Value::List(items) => items.iter().map(json).collect(),
+        Value::Mapping(entries) => {
+            entries.iter().map(|(key, value)| (key.text.clone(), json(value))).collect()
         }
-        Kind::Duration { .. } => json!({ "type": ["string", "null"], "pattern": r"^\s*\d+\s*[a-zA-Z]+" }),
-        Kind::Integer { min, max } => {
-            // Environment variables come as text.
-            json!({ "type": ["integer", "string", "null"], "minimum": narrow(*min), "maximum": narrow(*max) })
-        }
-        Kind::Factor => json!({ "type": ["number", "string", "null"], "minimum": 1, "maximum": 1000 }),
-        Kind::Boolean => json!({ "type": ["boolean", "string", "null"] }),
-        Kind::Word(words) => json!({ "enum": words }),
-        Kind::StatusRange => json!({ "type": ["string", "integer"] }),
-        Kind::List(item) => json!({ "type": "array", "items": of_kind(item) }),
-        Kind::OneOrMore(item) => {
-            json!({ "anyOf": [of_kind(item), { "type": "array", "items": of_kind(item) }] })
-        }
-        Kind::Section(section) => of_section(section),
-        Kind::Switch(section) => json!({ "anyOf": [{ "type": "boolean" }, of_section(section)] }),
-        Kind::Named(section) => json!({ "type": "object", "additionalProperties": of_section(section) }),
-        Kind::NotYet => json!(false),
+        Value::Broken => Json::Null,
     }
 }
 
-fn narrow(number: i128) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+fn scalar_json(scalar: &Scalar) -> Json {
+    if scalar.is_null() {
+        return Json::Null;
+    }
+    let text = scalar.text.as_str();
+    match text {
+        "true" | "false" if scalar.plain => Json::Bool(text == "true"),
+        _ if scalar.plain => text
+            .parse::<u64>()
+            .map(Json::from)
+            .or_else(|_| text.parse::<f64>().map(Json::from))
+            .unwrap_or_else(|_| text.into()),
+        _ => text.into(),
+    }
 }
 
-fn describe(section: &Section, path: &str, text: &mut String) {
-    let title = if path.is_empty() { "Top level".to_owned() } else { format!("`{path}`") };
-    let _ = write!(text, "\n## {title}\n\n| key | value | default | meaning |\n|---|---|---|---|\n");
-    let supported = || section.keys.iter().filter(|key| !matches!(key.kind, Kind::NotYet));
-    for key in supported() {
-        let default = match (key.required, key.default) {
-            (true, _) => "required".to_owned(),
-            (false, "") => "–".to_owned(),
-            (false, default) => format!("`{default}`"),
-        };
-        let _ = writeln!(text, "| `{}` | {} | {default} | {} |", key.name, called(&key.kind), key.doc);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_says_what_it_is_and_what_has_to_be_there() {
+        let schema = schema();
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(schema["title"], "Steadfast configuration");
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(schema["required"], serde_json::json!(["version", "listeners", "pools"]));
+        assert_eq!(schema["properties"]["state_dir"]["default"], "/var/lib/steadfast");
     }
-    for key in supported() {
-        let below =
-            |suffix: &str| format!("{path}{}{}{suffix}", if path.is_empty() { "" } else { "." }, key.name);
-        match &key.kind {
-            Kind::Section(section) | Kind::Switch(section)
-                if !section.keys.iter().all(|key| matches!(key.kind, Kind::NotYet)) =>
-            {
-                describe(section, &below(""), text);
+
+    #[test]
+    fn every_key_is_documented() {
+        fn walk(schema: &Json, path: &str) {
+            for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+                let path = format!("{path}.{name}");
+                assert!(property["description"].is_string(), "{path} has no documentation");
+                walk(property, &path);
             }
-            Kind::List(Kind::Section(section)) => describe(section, &below("[]"), text),
-            Kind::Named(section) => describe(section, &below(".NAME"), text),
-            _ => {}
+            for inside in ["items", "additionalProperties"].iter().filter_map(|inside| schema.get(inside)) {
+                walk(inside, path);
+            }
+            for choice in schema["anyOf"].as_array().into_iter().flatten() {
+                walk(choice, path);
+            }
         }
-    }
-}
-
-fn called(kind: &Kind) -> String {
-    match kind {
-        Kind::Text => "text".to_owned(),
-        Kind::Path => "path".to_owned(),
-        Kind::Integer { min, max } => format!("{min} to {max}"),
-        Kind::Factor => "number, at least 1".to_owned(),
-        Kind::Boolean => "true or false".to_owned(),
-        Kind::Duration { .. } => "duration".to_owned(),
-        Kind::Size => "size".to_owned(),
-        Kind::Word(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
-        Kind::SocketAddress => "address:port".to_owned(),
-        Kind::Network => "network".to_owned(),
-        Kind::Token => "name".to_owned(),
-        Kind::StatusRange => "status range".to_owned(),
-        Kind::List(item) => format!("list of {}", called(item)),
-        Kind::OneOrMore(item) => format!("{}, or a list", called(item)),
-        Kind::Section(_) => "section".to_owned(),
-        Kind::Switch(_) => "true".to_owned(),
-        Kind::Named(_) => "sections by name".to_owned(),
-        Kind::NotYet => String::new(),
+        walk(&inlined(), "");
     }
 }

@@ -1,138 +1,113 @@
-//! Reading a file: size limit, YAML, environment variables; then the check.
+//! From a file, or its text, to a checked configuration.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
-use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy};
-
-use super::build;
+use super::check;
 use super::checked::Checked;
-use super::keys;
-use super::kind;
-use super::node::{At, Node, Value};
-use super::report::{Problems, Report};
+use super::model::Document;
+use super::read::{Cursor, Read as _};
+use super::report::{Code, Finding, Place, Problems, Report};
+use super::variables::{self, Environment, ProcessEnvironment};
+use super::yaml::{self, Node};
 
-/// A larger file is no configuration.
-const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// The largest file that is read: far above any real configuration, far below what would hurt.
+const MAX_FILE_BYTES: u64 = 4 << 20;
 
-/// Reads and checks a file; environment variables come from the process.
+/// Reads and checks a configuration file.
 ///
 /// # Errors
-/// Every problem of the file, each with its position.
+/// Every problem of the file, unless all are warnings or notes.
 pub fn load(path: &Path) -> Result<Checked, Problems> {
-    let name = path.display().to_string();
-    let unreadable = |message: String| {
-        let mut report = Report::new(name.clone(), "");
-        report.error(
-            At { line: 1, column: 1 },
-            message,
-            Some("name a readable YAML file with `-c FILE`".to_owned()),
-        );
-        Problems::from(report.finish())
+    load_with(path, &ProcessEnvironment)
+}
+
+/// As [`load`], with variables from another place than the process's environment.
+///
+/// # Errors
+/// Every problem of the file, unless all are warnings or notes.
+pub fn load_with(path: &Path, environment: &dyn Environment) -> Result<Checked, Problems> {
+    match text(path) {
+        Ok(text) => parse_with(&text, path, environment),
+        Err(error) => Err(unreadable(path, &error)),
+    }
+}
+
+/// Checks a configuration's text; the file's name is for messages, its folder for relative paths.
+///
+/// # Errors
+/// Every problem of the text, unless all are warnings or notes.
+pub fn parse(text: &str, file: &Path) -> Result<Checked, Problems> {
+    parse_with(text, file, &ProcessEnvironment)
+}
+
+/// As [`parse`], with variables from another place than the process's environment.
+///
+/// # Errors
+/// Every problem of the text, unless all are warnings or notes.
+pub fn parse_with(text: &str, file: &Path, environment: &dyn Environment) -> Result<Checked, Problems> {
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(unreadable(file, &io::ErrorKind::FileTooLarge.into()));
+    }
+    // A byte order mark is no part of the first line.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match yaml::parse(text) {
+        Ok(tree) if tree.is_empty() => {
+            let finding = Finding::error(Code::File, &Place::default(), "the file is empty");
+            Err(Report::new(file, text).refuse(finding.help("the least that works is in conf/minimal.yaml")))
+        }
+        Ok(tree) => read(tree, text, file, environment),
+        Err(yaml::SyntaxError { span, message }) => {
+            let place = Place { line: span.line, column: span.column, width: span.width, key: "".into() };
+            let report = Report::new(file, text);
+            let finding = Finding::error(Code::Syntax, &place, format!("not valid YAML: {message}"));
+            let finding = match report.line(span.line) {
+                line if line.contains("${") => {
+                    finding.help("a value with `${…}` needs quotes inside braces and brackets")
+                }
+                line if line.trim_start().starts_with('\t') => finding.help("indent with spaces"),
+                _ => finding,
+            };
+            Err(report.refuse(finding))
+        }
+    }
+}
+
+fn read(mut tree: Node, text: &str, file: &Path, environment: &dyn Environment) -> Result<Checked, Problems> {
+    let report = Report::new(file, text);
+    variables::expand(&mut tree, environment, &report);
+    let document = Document::read(&Cursor::root(&tree, &report));
+    let folder = file.parent().unwrap_or_else(|| Path::new(""));
+    let surroundings = check::Surroundings { folder, environment, report: &report };
+    let checked = document.and_then(|document| check::document(document, &surroundings));
+    let warnings = report.finish()?;
+    // What is missing was reported above, so there is a value; if ever not, that must not pass for success.
+    let incomplete = "the configuration is incomplete: please report this as a fault of Steadfast";
+    match checked {
+        Some(checked) => Ok(Checked { warnings, ..checked }),
+        None => {
+            Err(Report::new(file, text).refuse(Finding::error(Code::File, &Place::default(), incomplete)))
+        }
+    }
+}
+
+fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_FILE_BYTES {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(text)
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> Problems {
+    let message = if error.kind() == io::ErrorKind::InvalidData {
+        "the file is not UTF-8 text".to_owned()
+    } else if error.kind() == io::ErrorKind::FileTooLarge {
+        "the file is larger than 4 MiB".to_owned()
+    } else {
+        format!("the file cannot be read: {error}")
     };
-    let length =
-        std::fs::metadata(path).map_err(|error| unreadable(format!("cannot read the file: {error}")))?.len();
-    if length > MAX_FILE_BYTES {
-        return Err(unreadable(format!("the file has {length} bytes, more than {MAX_FILE_BYTES}")));
-    }
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| unreadable(format!("cannot read the file: {error}")))?;
-    parse(&text, path)
-}
-
-/// Checks a text; `path` is named in messages, and relative paths start from its folder.
-///
-/// # Errors
-/// Every problem of the text, each with its position.
-pub fn parse(text: &str, path: &Path) -> Result<Checked, Problems> {
-    parse_with(text, path, &|name| std::env::var(name).ok())
-}
-
-/// Checks a text with the given environment.
-///
-/// # Errors
-/// Every problem of the text, each with its position.
-pub fn parse_with(
-    text: &str,
-    path: &Path,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<Checked, Problems> {
-    let mut report = Report::new(path.display().to_string(), text);
-    let Some(mut root) = read_yaml(text, &mut report) else { return Err(report.finish().into()) };
-    expand(&mut root, environment, &mut report);
-    kind::check_section(&root, &keys::ROOT, &mut report);
-    let folder = path.parent().unwrap_or(Path::new("."));
-    build::build(&root, folder, environment, report)
-}
-
-fn read_yaml(text: &str, report: &mut Report<'_>) -> Option<Node> {
-    let mut options = serde_saphyr::Options::default();
-    options.duplicate_keys = DuplicateKeyPolicy::Error;
-    options.merge_keys = MergeKeyPolicy::Error;
-    options.with_snippet = false;
-    match serde_saphyr::from_str_with_options::<Option<Node>>(text, options) {
-        Ok(Some(root)) => Some(root),
-        Ok(None) => {
-            report.error(
-                At { line: 1, column: 1 },
-                "the file is empty".to_owned(),
-                Some("start with `version: 1`".to_owned()),
-            );
-            None
-        }
-        Err(error) => {
-            let at = error.location().map_or(At { line: 1, column: 1 }, |at| At {
-                line: at.line().max(1),
-                column: at.column().max(1),
-            });
-            let message = error.without_snippet().to_string();
-            let message = message.lines().next().unwrap_or("not readable").trim_end_matches(':');
-            report.error(at, format!("this is no YAML that can be used: {message}"), None);
-            None
-        }
-    }
-}
-
-/// Puts environment variables in the place of `${NAME}`, inside of scalars only; `$${` is a plain `${`.
-fn expand(node: &mut Node, environment: &dyn Fn(&str) -> Option<String>, report: &mut Report<'_>) {
-    match &mut node.value {
-        Value::Text(text) if text.contains("${") => match expanded(text, environment) {
-            Ok(value) => {
-                *text = value;
-                node.expanded = true;
-            }
-            Err(problem) => {
-                let help = "set it, or write `$${` for a plain `${`".to_owned();
-                report.error(node.at, problem, Some(help));
-            }
-        },
-        Value::List(items) => items.iter_mut().for_each(|item| expand(item, environment, report)),
-        Value::Map(entries) => {
-            entries.iter_mut().for_each(|entry| expand(&mut entry.value, environment, report))
-        }
-        Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Decimal(_) | Value::Text(_) => {}
-    }
-}
-
-fn expanded(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
-    let mut result = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        if let Some(before) = before.strip_suffix('$') {
-            result.push_str(before);
-            result.push_str("${");
-            rest = after;
-            continue;
-        }
-        result.push_str(before);
-        let Some((name, after)) = after.split_once('}') else {
-            return Err("`${` is not closed by `}`".to_owned());
-        };
-        match environment(name) {
-            Some(value) => result.push_str(&value),
-            None => return Err(format!("the environment variable `{name}` is not set")),
-        }
-        rest = after;
-    }
-    result.push_str(rest);
-    Ok(result)
+    Report::new(file, "").refuse(Finding::error(Code::File, &Place::default(), message))
 }

@@ -1,0 +1,121 @@
+//! What needs more than one value, or more than the file: the last step to a [`Checked`] configuration.
+//!
+//! Each function takes a model type apart and gives the checked type; `None` means that a problem is reported.
+//! All parts are checked before the first `None` ends a function, so that no problem hides another.
+
+mod affinity;
+mod health;
+mod listeners;
+mod pools;
+mod secrets;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::checked::{Checked, Server};
+use super::model::{self, Document};
+use super::read::Spanned;
+use super::report::{Code, Finding, Place, Report};
+use super::text::FilePath;
+use super::units::Whole;
+use super::variables::Environment;
+
+/// What a configuration is checked against besides itself.
+pub(super) struct Surroundings<'a> {
+    /// The configuration file's folder.
+    pub(super) folder: &'a Path,
+    pub(super) environment: &'a dyn Environment,
+    pub(super) report: &'a Report<'a>,
+}
+
+impl Surroundings<'_> {
+    fn error(&self, code: Code, place: &Place, message: impl Into<String>, help: impl Into<String>) {
+        self.report.add(Finding::error(code, place, message).help(help));
+    }
+
+    fn warn(&self, code: Code, place: &Place, message: impl Into<String>, help: impl Into<String>) {
+        self.report.add(Finding::warning(code, place, message).help(help));
+    }
+
+    fn note(&self, code: Code, place: &Place, message: impl Into<String>, help: impl Into<String>) {
+        self.report.add(Finding::note(code, place, message).help(help));
+    }
+
+    /// A path of the file, from the file's folder.
+    fn path(&self, FilePath(path): &FilePath) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// Reports each value that occurs again.
+    fn unique<'v>(&self, what: &str, values: impl IntoIterator<Item = (&'v str, &'v Place)>) {
+        let mut first = HashMap::new();
+        for (value, place) in values {
+            match first.get(value) {
+                None => _ = first.insert(value, place.line),
+                Some(line) => {
+                    let message = format!("{what} `{value}` is given twice");
+                    self.error(
+                        Code::Duplicate,
+                        place,
+                        message,
+                        format!("the first is on line {line}; choose another"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Checks a document as a whole.
+pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<Checked> {
+    let Document { version, server, state_dir, keys, affinity_seed, listeners, pools } = document;
+    secrets::note_what_replicas_lack(&keys, &affinity_seed, around);
+    let keys = secrets::keys(keys, around);
+    let affinity_seed = secrets::affinity_seed(affinity_seed, around);
+    let listeners = listeners::listeners(listeners, &pools, around);
+    let pools = pools::pools(pools, around);
+    version.get()?;
+    Some(Checked {
+        server: self::server(server, around)?,
+        state_dir: around.path(state_dir.get()?),
+        keys: keys?,
+        affinity_seed: affinity_seed?,
+        listeners: listeners?,
+        pools: pools?,
+        warnings: Vec::new(),
+    })
+}
+
+fn server(server: Spanned<model::Server>, around: &Surroundings<'_>) -> Option<Server> {
+    let server = server.value?;
+    let path = |path: Spanned<Option<FilePath>>| Some(path.value?.map(|path| around.path(&path)));
+    Some(Server {
+        threads: match server.threads.value? {
+            Some(threads) => size(threads),
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        },
+        work_stealing: server.work_stealing.value?.0,
+        pid_file: path(server.pid_file)?,
+        upgrade_sock: path(server.upgrade_sock)?,
+        grace_period_seconds: server.grace_period_seconds.value?.0,
+        graceful_shutdown_timeout_seconds: server.graceful_shutdown_timeout_seconds.value?.0,
+        upstream_keepalive_pool_size: size(server.upstream_keepalive_pool_size.value?),
+        ca_file: path(server.ca_file)?,
+    })
+}
+
+/// All parts, if none is missing; unlike `collect`, it looks at each of them, so that each reports its problems.
+fn all<T>(parts: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
+    let parts: Vec<Option<T>> = parts.collect();
+    parts.into_iter().collect()
+}
+
+/// A bounded number as a size: none of the bounds comes near what the machine can count.
+fn size<const MIN: u64, const MAX: u64>(Whole(number): Whole<MIN, MAX>) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// A bounded number in 32 bits: all bounds that are used with it are far below.
+fn count<const MIN: u64, const MAX: u64>(Whole(number): Whole<MIN, MAX>) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,139 @@
+//! Pools: backends that exist, differ and can take a session; balance, timeouts, retries.
+
+use std::collections::HashMap;
+
+use super::{Surroundings, affinity, all, count, health};
+use crate::config::checked::{Backend, BackendState, Balance, Pool, PoolTimeouts, Retries};
+use crate::config::collections::{Named, OneOrMany};
+use crate::config::model;
+use crate::config::read::Spanned;
+use crate::config::report::Code;
+use crate::config::text::Name;
+use crate::config::words::{RetryOn, Word};
+use crate::names::{BackendId, PoolName};
+
+/// More backends than `BackendIndex` can count.
+const MAX_BACKENDS: usize = 65_535;
+
+/// Checks all pools.
+pub(super) fn pools(pools: Spanned<Named<model::Pool>>, around: &Surroundings<'_>) -> Option<Vec<Pool>> {
+    let Named(entries) = pools.value?;
+    if entries.is_empty() {
+        around.error(
+            Code::MissingKey,
+            &pools.place,
+            "`pools` is empty: there is nothing to balance",
+            "add a pool",
+        );
+        return None;
+    }
+    affinity::cookie_names_differ(&entries, around);
+    all(entries.into_iter().map(|(name, pool)| self::pool(name, pool.value?, around)))
+}
+
+fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Option<Pool> {
+    let model::Pool { backends, balance, affinity, health, timeouts, retries } = pool;
+    affinity::backends_suit_route_suffix(&affinity, &backends, around);
+    let backends = self::backends(backends, around);
+    let affinity = affinity::affinity(affinity, around);
+    let health = health::health(health, around);
+    Some(Pool {
+        name: PoolName::new(&name.value?.0),
+        backends: backends?,
+        balance: self::balance(balance)?,
+        affinity: affinity?,
+        health: health?,
+        timeouts: self::timeouts(timeouts)?,
+        retries: self::retries(retries)?,
+    })
+}
+
+fn backends(
+    backends: Spanned<Vec<Spanned<model::Backend>>>,
+    around: &Surroundings<'_>,
+) -> Option<Vec<Backend>> {
+    let place = backends.place;
+    let backends = backends.value?;
+    if backends.is_empty() {
+        let help = "add one: `- { id: app1, address: 10.0.0.11:8080 }`";
+        around.error(Code::MissingKey, &place, "`backends` is empty", help);
+        return None;
+    }
+    if backends.len() > MAX_BACKENDS {
+        let message = format!("`backends` has more than {MAX_BACKENDS} entries");
+        around.error(Code::OutOfRange, &place, message, "split the pool");
+        return None;
+    }
+    let read = || backends.iter().filter_map(Spanned::get);
+    around.unique("backend id", read().filter_map(|b| Some((b.id.get()?.0.as_str(), &b.id.place))));
+    addresses(read(), around);
+    let complete = backends.iter().all(|backend| backend.value.is_some());
+    let (weightless, idle) = (
+        read().all(|backend| backend.weight.get().is_some_and(|weight| weight.0 == 0)),
+        read().all(|backend| backend.state.get().is_some_and(|Word(state)| *state != BackendState::Up)),
+    );
+    if complete && weightless {
+        let help = "give at least one backend a weight above 0";
+        around.error(Code::Conflict, &place, "every backend has weight 0: no session could start", help);
+    } else if complete && idle {
+        let help = "leave at least one backend `up`, unless the pool is to run empty";
+        around.warn(Code::Trap, &place, "no backend is `up`: no session can start", help);
+    }
+    let backend = |backend: Spanned<model::Backend>| {
+        let backend = backend.value?;
+        Some(Backend {
+            id: BackendId::new(&backend.id.value?.0),
+            address: backend.address.value?.0,
+            weight: u16::try_from(backend.weight.value?.0).unwrap_or(u16::MAX),
+            state: backend.state.value?.0,
+        })
+    };
+    backends.into_iter().map(backend).collect()
+}
+
+/// One address under two ids is legal, but each session would be on both; port 0 cannot be connected to.
+fn addresses<'m>(backends: impl Iterator<Item = &'m model::Backend>, around: &Surroundings<'_>) {
+    let mut first = HashMap::new();
+    for backend in backends {
+        let (Some(address), place) = (backend.address.get(), &backend.address.place) else { continue };
+        if address.0.port() == 0 {
+            let message = format!("`{}` has port 0, which nothing can connect to", address.0);
+            around.error(Code::BadValue, place, message, "write the port that the backend listens on");
+            continue;
+        }
+        match first.get(&address.0) {
+            None => _ = first.insert(address.0, place.line),
+            Some(line) => {
+                let message = format!("two backends have the address `{}`", address.0);
+                let help = format!("one server is one backend; the first is on line {line}");
+                around.warn(Code::Duplicate, place, message, help);
+            }
+        }
+    }
+}
+
+fn balance(balance: Spanned<model::Balance>) -> Option<Balance> {
+    let balance = balance.value?;
+    Some(Balance { algorithm: balance.algorithm.value?.0, load_factor: balance.load_factor.value?.0 })
+}
+
+fn timeouts(timeouts: Spanned<model::PoolTimeouts>) -> Option<PoolTimeouts> {
+    let timeouts = timeouts.value?;
+    Some(PoolTimeouts {
+        connect: timeouts.connect.value?.0,
+        read: timeouts.read.value?.0,
+        write: timeouts.write.value?.0,
+        idle: timeouts.idle.value?.0,
+    })
+}
+
+fn retries(retries: Spanned<model::Retries>) -> Option<Retries> {
+    let retries = retries.value?;
+    let OneOrMany(on) = retries.on.value?;
+    let on: Vec<RetryOn> = on.into_iter().map(|on| on.value.map(|Word(on)| on)).collect::<Option<_>>()?;
+    Some(Retries {
+        attempts: count(retries.attempts.value?),
+        on_connect: on.contains(&RetryOn::Connect),
+        on_reset: on.contains(&RetryOn::ResetBeforeResponse),
+    })
+}

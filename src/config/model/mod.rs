@@ -1,0 +1,48 @@
+//! What a configuration file may say: every key, its type, its default and its documentation.
+//!
+//! The documentation of a field is what the reference and the JSON Schema say of the key.
+
+mod affinity;
+mod health;
+mod listener;
+mod pool;
+mod secret;
+mod server;
+
+pub(super) use affinity::{Affinity, Cookie, Learn};
+pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
+pub(super) use listener::{Limits, Listener, Route, Timeouts};
+pub(super) use pool::{Backend, Balance, Pool, PoolTimeouts, Retries};
+pub(super) use secret::{AffinitySeed, TokenKey};
+pub(super) use server::Server;
+
+use super::collections::Named;
+use super::read::{Spanned, keys, later};
+use super::text::FilePath;
+use super::units::Whole;
+
+keys! {
+    /// A Steadfast configuration.
+    struct Document {
+        /// Version of the configuration's format: 1.
+        version: Whole<1, 1>,
+        /// Pingora's own server settings, under their own names.
+        server: Server = "{}",
+        /// Folder for keys that are made at first start, and later for learned sessions. Relative to the
+        /// configuration file's folder.
+        state_dir: FilePath = "/var/lib/steadfast",
+        /// Keys of the load-balancer cookie: the first seals, all open, so a new key is put first and the old
+        /// one stays until its cookies have expired. Replicas must share keys. Without keys one is made at first
+        /// start and kept in `state_dir`.
+        keys: Option<Vec<Spanned<TokenKey>>> = "null",
+        /// Secret of all hashes, at least 16 bytes. Replicas must share it; a change of it moves sessions that
+        /// only a hash leads home, so it is not rotated with the keys. Without it one is made at first start and
+        /// kept in `state_dir`.
+        affinity_seed: Option<AffinitySeed> = "null",
+        /// The addresses that are accepted on; at least one.
+        listeners: Vec<Spanned<Listener>>,
+        /// The pools by name; at least one.
+        pools: Named<Pool>,
+    }
+    refused [later("admin"), later("reload"), later("log"), later("metrics"), later("telemetry"), later("limits")]
+}

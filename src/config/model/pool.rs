@@ -1,0 +1,86 @@
+//! `pools`: backends that serve the same application.
+
+use super::{Affinity, Health};
+use crate::config::checked::{Algorithm, BackendState};
+use crate::config::collections::OneOrMany;
+use crate::config::network::Address;
+use crate::config::read::{Spanned, instead, keys, later};
+use crate::config::text::Name;
+use crate::config::units::{Factor, Time, Whole};
+use crate::config::words::{RetryOn, Word};
+
+keys! {
+    /// Backends that serve the same application.
+    struct Pool {
+        /// The backends; at least one.
+        backends: Vec<Spanned<Backend>>,
+        /// How a new session finds its backend.
+        balance: Balance = "{}",
+        /// How a session stays on its backend.
+        affinity: Affinity = "{}",
+        /// How backends are watched.
+        health: Health = "{}",
+        /// Bounds on how long a backend may take.
+        timeouts: PoolTimeouts = "{}",
+        /// When a request is tried again.
+        retries: Retries = "{}",
+    }
+    refused [
+        instead("discovery", "remove it, and list the backends under `backends`"),
+        later("limits"),
+        instead("drain", "remove it; a backend with `state: draining` drains until it is taken out"),
+        instead("tls", "remove it; backends are spoken to without TLS"),
+        instead("http", "remove it; backends are spoken to in HTTP/1.1"),
+    ]
+}
+
+keys! {
+    /// One server.
+    struct Backend {
+        /// Its stable id, whatever its address; unique in the pool. Tomcat's `jvmRoute`, where `route_suffix` is on.
+        id: Name,
+        /// Its IP address and port.
+        address: Address,
+        /// Its share of new sessions, relative to the others; 0: none.
+        weight: Whole<0, 1000> = "1",
+        /// `up`; `draining`: keeps its sessions and takes no new ones; `maintenance`: takes nothing.
+        state: Word<BackendState> = "up",
+    }
+    refused [later("tls"), later("limits")]
+}
+
+keys! {
+    /// How a new session finds its backend.
+    struct Balance {
+        /// `consistent_hash`: a weighted ring on which replicas agree; `round_robin`; `random`;
+        /// `least_connections`: fewest requests in flight for its weight.
+        algorithm: Word<Algorithm> = "consistent_hash",
+        /// For `consistent_hash`: how far above its share a backend may be loaded before the next one is taken.
+        load_factor: Factor = "1.25",
+    }
+}
+
+keys! {
+    /// Bounds on how long a backend may take.
+    struct PoolTimeouts {
+        /// To connect.
+        connect: Time = "2s",
+        /// Between two reads from it.
+        read: Time = "60s",
+        /// For one write to it.
+        write: Time = "60s",
+        /// That an idle connection to it is kept; below the backend's own, which is 20 s in Tomcat.
+        idle: Time = "15s",
+    }
+}
+
+keys! {
+    /// When a request is tried again, on the same backend or, where its session allows, on another.
+    struct Retries {
+        /// Tries after the first; 0: none.
+        attempts: Whole<0, 8> = "2",
+        /// After what: `connect`: no connection could be made, so nothing was sent; `reset_before_response`: reset
+        /// before the first byte of the response, idempotent methods only.
+        on: OneOrMany<Word<RetryOn>> = "[connect, reset_before_response]",
+    }
+}

@@ -1,0 +1,190 @@
+//! Addresses, networks and status codes.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+
+use super::read::{Cursor, Read};
+use super::report::Code;
+
+/// IP address and port, such as `10.0.0.11:8080` or `[fd00::11]:8080`.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(inline, extend("x-type" = "address"))]
+pub(super) struct Address(#[schemars(with = "String")] pub(super) SocketAddr);
+
+/// A network such as `10.0.0.0/8`, or one IP address.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(inline, extend("x-type" = "network"))]
+pub(super) struct Network(#[schemars(with = "String")] pub(super) IpNet);
+
+/// A status code such as `204`, or a range such as `200-399`, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(inline, extend("x-type" = "status or range"))]
+pub(super) struct StatusRange(#[schemars(with = "StatusText")] pub(super) (u16, u16));
+
+/// How status codes may be written.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "for the schema only")]
+enum StatusText {
+    One(u16),
+    Range(String),
+}
+
+impl Read for Address {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        let scalar = cursor.scalar("an address such as 10.0.0.11:8080")?;
+        let text = scalar.text.trim();
+        if let Ok(address) = text.parse() {
+            return Some(Self(address));
+        }
+        let shown = scalar.shown();
+        let (message, help) = address_fault(text, &shown);
+        cursor.refuse(Code::BadValue, message, help);
+        None
+    }
+}
+
+/// What is wrong with an address, and what to write instead.
+fn address_fault(text: &str, shown: &str) -> (String, String) {
+    const EXAMPLE: &str = "write IP address and port, such as 10.0.0.11:8080 or [fd00::11]:8080";
+    if text.starts_with("unix:") || text.starts_with('/') {
+        let message = format!("`{shown}` is a Unix socket, which is not supported yet");
+        return (message, EXAMPLE.to_owned());
+    }
+    if let Some((scheme, _)) = text.split_once("://") {
+        return (
+            format!("`{shown}` is a URL, not an address"),
+            format!("leave out `{scheme}://`: {EXAMPLE}"),
+        );
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return (format!("`{shown}` has no port"), format!("write `[{shown}]:8080`"));
+    }
+    let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    if text.parse::<IpAddr>().is_ok() || bracketed.is_some_and(|ip| ip.parse::<Ipv6Addr>().is_ok()) {
+        return (
+            format!("`{shown}` has no port"),
+            format!("write `{shown}:8080`, with the port that is meant"),
+        );
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        if text.parse::<u16>().is_ok() {
+            return (
+                format!("`{shown}` has no IP address"),
+                format!("write `0.0.0.0:{shown}` or `127.0.0.1:{shown}`"),
+            );
+        }
+        if is_host(text) {
+            return host_name(shown);
+        }
+        return (format!("`{shown}` is not an address"), EXAMPLE.to_owned());
+    };
+    let numeric = !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
+    if numeric && port.parse::<u16>().is_err() {
+        return (format!("`{shown}` has a port above 65535"), "ports are numbers up to 65535".to_owned());
+    }
+    if (host.is_empty() || host == "*") && numeric {
+        let message = format!("`{shown}` has no IP address");
+        return (
+            message,
+            format!("write `0.0.0.0:{port}` for every IPv4 address, `[::]:{port}` for IPv6 too"),
+        );
+    }
+    if numeric && is_host(host) {
+        return host_name(shown);
+    }
+    (format!("`{shown}` is not an address"), EXAMPLE.to_owned())
+}
+
+fn host_name(shown: &str) -> (String, String) {
+    let message =
+        format!("`{shown}` names a host: only IP addresses are supported, as there is no discovery yet");
+    (message, "write the host's IP address and port, such as 10.0.0.11:8080".to_owned())
+}
+
+/// Whether it can be meant as a host name: four numbers are a mistyped IP address.
+fn is_host(text: &str) -> bool {
+    text.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c)) && text.contains(char::is_alphabetic)
+}
+
+impl Read for Network {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        let scalar = cursor.scalar("a network such as 10.0.0.0/8")?;
+        let (text, shown) = (scalar.text.trim(), scalar.shown());
+        let network = match text.parse::<IpNet>() {
+            Ok(network) => network,
+            Err(_) => match text.parse::<IpAddr>() {
+                Ok(address) => address.into(),
+                Err(_) => {
+                    let message = format!("`{shown}` is not a network");
+                    let help = "write IP address and prefix length, such as 10.0.0.0/8, or one IP address";
+                    cursor.refuse(Code::BadValue, message, help);
+                    return None;
+                }
+            },
+        };
+        if network.trunc() != network {
+            let message = format!("`{shown}` has bits behind its prefix");
+            let help = format!("write `{}` for the network, or the address alone", network.trunc());
+            cursor.refuse(Code::BadValue, message, help);
+            return None;
+        }
+        Some(Self(network))
+    }
+}
+
+impl Read for StatusRange {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        const HELP: &str = "write a code such as 204 or a range such as 200-399, from 100 to 599";
+        let scalar = cursor.scalar("a status code or a range such as 200-399")?;
+        let text = scalar.text.trim();
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let code = |text: &str| {
+            let text = text.trim();
+            let digits = text.chars().all(|c| c.is_ascii_digit());
+            text.parse::<u16>().ok().filter(|code| digits && (100..=599).contains(code))
+        };
+        let (Some(first), Some(last)) = (code(first), code(last)) else {
+            cursor.refuse(Code::BadValue, format!("`{}` is no status code or range", scalar.shown()), HELP);
+            return None;
+        };
+        if first > last {
+            let message = format!("`{}` is an empty range", scalar.shown());
+            cursor.refuse(Code::OutOfRange, message, format!("write `{last}-{first}`"));
+            return None;
+        }
+        Some(Self((first, last)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address_fault;
+
+    #[test]
+    fn each_fault_of_an_address_is_named() {
+        let cases = [
+            ("10.0.0.1", "has no port"),
+            ("fd00::1", "has no port"),
+            ("[fd00::1]", "has no port"),
+            ("app.internal:8080", "names a host"),
+            ("localhost", "names a host"),
+            ("localhost:80", "names a host"),
+            (":8080", "has no IP address"),
+            ("*:8080", "has no IP address"),
+            ("8080", "has no IP address"),
+            ("10.0.0.1:99999", "port above 65535"),
+            ("10.0.0.300:80", "is not an address"),
+            ("http://10.0.0.1:80", "is a URL"),
+            ("unix:/run/app.sock", "Unix socket"),
+            ("10.0.0.1:http", "is not an address"),
+            ("10.0.0.1:", "is not an address"),
+        ];
+        for (text, part) in cases {
+            let (message, _) = address_fault(text, text);
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
+}

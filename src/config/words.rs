@@ -1,0 +1,180 @@
+//! The words of the configuration, and the enums that they become.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value as Json;
+
+use super::checked::{
+    AffinityMode, Algorithm, BackendState, FirstContact, Insert, OnLostBackend, SameSite, Toggle,
+};
+use super::read::{Cursor, Read};
+use super::report::{Code, nearest};
+
+/// An enum that the configuration writes as a word.
+pub(super) trait Words: Sized + Copy + 'static {
+    /// Each word and its meaning.
+    const WORDS: &'static [(&'static str, Self)];
+    /// Words that a later release will know.
+    const LATER: &'static [&'static str] = &[];
+}
+
+/// A value that is one of a few words.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Word<T>(pub(super) T);
+
+impl<T: Words> Read for Word<T> {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        let listed = || T::WORDS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+        let scalar = cursor.scalar(&format!("one of {}", listed()))?;
+        if let Some((_, value)) = T::WORDS.iter().find(|(word, _)| *word == scalar.text) {
+            return Some(Self(*value));
+        }
+        let (name, shown) = (cursor.name(), scalar.shown());
+        if T::LATER.contains(&scalar.text.as_str()) {
+            let message = format!("`{name}: {shown}` is not supported yet");
+            cursor.refuse(Code::NotSupported, message, format!("supported here: {}", listed()));
+            return None;
+        }
+        let help = match nearest(&scalar.text, T::WORDS.iter().map(|(word, _)| *word)) {
+            Some(word) => format!("did you mean `{word}`?"),
+            None => format!("one of: {}", listed()),
+        };
+        cursor.refuse(Code::UnknownWord, format!("`{shown}` is no value of `{name}`"), help);
+        None
+    }
+}
+
+impl<T: Words> JsonSchema for Word<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Word".into()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        std::any::type_name::<T>().into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let word = |(word, _): &(&'static str, T)| match *word {
+            "true" => Json::Bool(true),
+            "false" => Json::Bool(false),
+            word => word.into(),
+        };
+        json_schema!({ "enum": T::WORDS.iter().map(word).collect::<Vec<_>>() })
+    }
+}
+
+/// What a listener speaks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Protocol {
+    Http,
+}
+
+/// Whether the application's logout releases the load-balancer cookie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Release(pub(super) bool);
+
+/// Whether a moved session returns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FailBack(pub(super) bool);
+
+/// Whether existing sessions are tried at home when the check fails.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ExistingSessions(pub(super) bool);
+
+/// The `Secure` attribute.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Secure(pub(super) Toggle);
+
+/// The `Partitioned` attribute.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Partitioned(pub(super) Toggle);
+
+/// The `SameSite` attribute; `None`: as the application's own cookie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SameSiteOrFollow(pub(super) Option<SameSite>);
+
+/// When a request is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RetryOn {
+    Connect,
+    ResetBeforeResponse,
+}
+
+impl Words for Protocol {
+    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http)];
+    const LATER: &'static [&'static str] = &["https", "tls", "tcp", "udp"];
+}
+
+impl Words for BackendState {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("up", Self::Up), ("draining", Self::Draining), ("maintenance", Self::Maintenance)];
+}
+
+impl Words for Algorithm {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("consistent_hash", Self::ConsistentHash),
+        ("round_robin", Self::RoundRobin),
+        ("random", Self::Random),
+        ("least_connections", Self::LeastConnections),
+    ];
+}
+
+impl Words for AffinityMode {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("bind", Self::Bind), ("hash", Self::Hash), ("none", Self::None)];
+}
+
+impl Words for FirstContact {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("client", Self::Client), ("connection", Self::Connection), ("balance", Self::Balance)];
+}
+
+impl Words for Insert {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("when_needed", Self::WhenNeeded), ("always", Self::Always), ("never", Self::Never)];
+}
+
+impl Words for OnLostBackend {
+    const WORDS: &'static [(&'static str, Self)] = &[("move", Self::Move), ("fail", Self::Fail)];
+}
+
+impl Words for Release {
+    const WORDS: &'static [(&'static str, Self)] = &[("on_logout", Self(true)), ("never", Self(false))];
+}
+
+impl Words for FailBack {
+    const WORDS: &'static [(&'static str, Self)] = &[("never", Self(false)), ("always", Self(true))];
+}
+
+impl Words for ExistingSessions {
+    const WORDS: &'static [(&'static str, Self)] = &[("try_home", Self(true)), ("move", Self(false))];
+}
+
+impl Words for Secure {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self(Toggle::Auto)), ("true", Self(Toggle::On)), ("false", Self(Toggle::Off))];
+}
+
+impl Words for Partitioned {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("follow", Self(Toggle::Auto)), ("true", Self(Toggle::On)), ("false", Self(Toggle::Off))];
+}
+
+impl Words for SameSiteOrFollow {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("follow", Self(None)),
+        ("strict", Self(Some(SameSite::Strict))),
+        ("lax", Self(Some(SameSite::Lax))),
+        ("none", Self(Some(SameSite::None))),
+    ];
+}
+
+impl Words for RetryOn {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("connect", Self::Connect), ("reset_before_response", Self::ResetBeforeResponse)];
+}
