@@ -183,6 +183,10 @@ impl World {
             self.replicas[n].pool = pool;
             self.replicas[n].policy.contacts = FirstContacts::default();
         }
+        // A backend that is added counts as up until it is looked at.
+        for dead in (0..BACKENDS).filter(|n| !self.backends[*n].alive) {
+            self.verdict(dead, CheckVerdict::Unreachable);
+        }
     }
 
     fn verdict(&self, backend: usize, verdict: CheckVerdict) {
@@ -224,10 +228,17 @@ impl World {
             }
             Action::Operate { backend, admin } => {
                 self.backends[backend].admin = admin;
+                if admin == AdminState::Maintenance {
+                    // Its sessions move, so what it still remembers of them counts for nothing.
+                    self.backends[backend].sessions.clear();
+                }
                 self.reconfigure();
             }
             Action::Weigh { backend, weight } => {
                 self.backends[backend].configured = weight > 0;
+                if weight == 0 {
+                    self.backends[backend].sessions.clear();
+                }
                 self.backends[backend].weight = weight.max(1);
                 self.reconfigure();
             }
@@ -307,6 +318,13 @@ impl World {
         kind: Kind,
     ) -> Result<(), TestCaseError> {
         let replica = if habit(client) == Habit::Browser { replica } else { 0 };
+        // A user is in one application at a time: what another still has under way arrives first.
+        while let Some(other) =
+            self.under_way.iter().position(|it| it.client == client && it.context != context)
+        {
+            let response = self.under_way.remove(other);
+            self.deliver(response);
+        }
         let (evidence, decision) = self.decide(client, replica, context, "");
         self.is_not_steered(client, replica, context, decision.as_ref())?;
         let presented = self.jars[client].application[context].clone();

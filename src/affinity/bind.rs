@@ -327,7 +327,8 @@ impl Bound<'_> {
         presented.next().filter(|_| presented.next().is_none())
     }
 
-    /// Adds what the client's token vouches for, except what is over.
+    /// Adds what the client's token vouches for, except what is over. After a move, too: all of a client's
+    /// sessions move together, or one token could not lead to them.
     fn keep_others(&self, fingerprints: &mut ArrayVec<Fingerprint, 8>, over: &[Fingerprint]) {
         let Some(token) = &self.decision.token else { return };
         for fingerprint in &token.fingerprints {
