@@ -7,7 +7,7 @@
 //!    `${VARIABLE}` in its values, where it cannot change the tree's shape;
 //! 2. `read` walks that tree along the types of `model`, which say each key, its type and its default once
 //!    (the [`schema()`] and the [`reference()`] are made from the same lines), and goes on after a problem;
-//! 3. `check` does what needs more than one value, and yields [`Checked`](checked::Checked): a proof without
+//! 3. `check` does what needs more than one value, and yields [`Checked`]: a proof without
 //!    run-time state, consumed by `snapshot`.
 //!
 //! Uses nothing of ours but `names`. Secrets never reach a message: see `mask`.

@@ -1,9 +1,9 @@
 //! Listening: sockets, the front door, and what a client may send before anything else looks at it.
 //!
 //! A connection waits for its next request here, outside of Pingora's big request future, and costs little
-//! while it waits. The head of each request is read and judged here ([`head`]): one framing, one host, within
+//! while it waits. The head of each request is read and judged here (`head`): one framing, one host, within
 //! limits and deadlines; what is refused is answered and counted here. Only then does the request go to the
-//! application (an [`HttpServerApp`](pingora::apps::HttpServerApp)), through a stream ([`stream`]) that gives
+//! application (an [`HttpServerApp`](pingora::apps::HttpServerApp)), through a stream (`stream`) that gives
 //! it exactly one message, so that two parsers can never disagree about where a request ends.
 //!
 //! May use `names` and `clock`; the application behind the door is a type parameter.

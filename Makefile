@@ -1,0 +1,65 @@
+# `make` lists what there is to make.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+.PHONY: help deps e2e-deps run build test e2e lint deny bench bench-floor bench-idle
+
+help: ## List the targets
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# Installs Debian packages as root; otherwise says which command to run.
+define install
+	@if ! command -v $(1) >/dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -q && apt-get install -q -y $(2); \
+	  else \
+	    echo "$(1) is missing. Install it: sudo apt-get install $(2)" >&2; exit 1; \
+	  fi; \
+	fi
+endef
+
+deps: ## Install what the build needs, or say what to install
+	@command -v cargo >/dev/null || { echo "Rust is missing. Install it: https://rustup.rs" >&2; exit 1; }
+	$(call install,cc,gcc libc6-dev)
+	$(call install,cmake,cmake)
+
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10
+	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -q && apt-get install -q -y tomcat10 tomcat10-examples; \
+	  else \
+	    echo "Tomcat is missing. Install it: sudo apt-get install tomcat10 tomcat10-examples" >&2; exit 1; \
+	  fi; \
+	fi
+
+build: deps ## Build the release binary
+	cargo build --release
+
+run: deps ## Start the demonstration
+	cargo run --profile quick -- demo
+
+test: deps ## Run all tests that need no other server
+	cargo test --lib --bins --examples --test suite --test simulation
+	cargo test --doc
+
+e2e: deps e2e-deps ## Run the end-to-end tests with three real Tomcats
+	cargo test --test e2e -- --ignored --nocapture
+
+lint: deps ## Check format, lints and documentation
+	cargo fmt --all --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --lib
+
+deny: ## Check licences, bans, sources and advisories of dependencies
+	cargo deny check
+
+bench: deps ## Run the micro-benchmarks
+	cargo bench
+
+bench-floor: deps ## Measure CPU per request against a bare Pingora proxy
+	cargo build --release --bins --examples
+	target/release/examples/bench_floor
+
+bench-idle: deps ## Measure memory per idle connection against a bare Pingora proxy
+	cargo build --release --bins --examples
+	ulimit -n $$(ulimit -Hn) && target/release/examples/bench_idle
