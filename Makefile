@@ -39,7 +39,8 @@ run: deps ## Start the demonstration
 	cargo run --profile quick -- demo
 
 test: deps ## Run all tests that need no other server
-	cargo test --lib --bins --examples --test suite --test simulation
+	cargo build --examples
+	cargo test --lib --bins --test suite --test simulation
 	cargo test --doc
 
 e2e: deps e2e-deps ## Run the end-to-end tests with three real Tomcats

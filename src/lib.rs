@@ -25,14 +25,17 @@
 //! }
 //! ```
 
+mod admin;
 pub mod affinity;
 mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod discovery;
 mod error;
 pub mod health;
 pub mod hooks;
+mod l4;
 mod l7;
 mod lifecycle;
 pub mod listen;

@@ -22,8 +22,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use proptest::prelude::*;
 use steadfast::affinity::{
     self, Circumstance, CookiePolicy, Decision, Entropy, Evidence, FirstContact, FirstContacts, Insert,
-    Keeps, Key, KeyRing, Learned, Mode, Policy, PoolBinding, RequestView, ResponseView, SessionDigest,
-    TOKEN_LENGTH, Verdict,
+    Keeps, Key, KeyRing, Learned, Mode, Policy, PoolBinding, RequestView, ResponseView, TOKEN_LENGTH,
+    Verdict,
 };
 use steadfast::clock::Now;
 use steadfast::names::{BackendId, PoolName, Reason};

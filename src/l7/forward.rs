@@ -51,7 +51,8 @@ fn strip_cookie(request: &mut RequestHeader, name: &[u8]) -> Result<()> {
     }
     request.remove_header(&header::COOKIE);
     for field in rest {
-        request.append_header(header::COOKIE, field)?;
+        // As text, so that a backend sees the customary case.
+        request.append_header("Cookie", field)?;
     }
     Ok(())
 }

@@ -8,9 +8,9 @@ use pingora::http::RequestHeader;
 
 use super::context::Client;
 
-const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FOR: &str = "X-Forwarded-For";
+const PROTO: &str = "X-Forwarded-Proto";
+const HOST: &str = "X-Forwarded-Host";
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
 /// Sets the headers. From a trusted proxy what it said is kept, and its own address added; from anybody else

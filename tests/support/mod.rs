@@ -3,8 +3,11 @@
 //! A test binary that needs only a part of it says `#[expect(dead_code, reason = "...")]` at its `mod support`.
 //! Declare it `#[cfg(test)] mod support;`: Clippy then counts these files as tests, where `unwrap` is welcome.
 
+pub(crate) mod app;
+pub(crate) mod balancer;
 pub(crate) mod client;
 pub(crate) mod eventually;
+pub(crate) mod exchange;
 pub(crate) mod ports;
 pub(crate) mod steadfast;
 pub(crate) mod tomcat;

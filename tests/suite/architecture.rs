@@ -1,0 +1,76 @@
+//! The arrows between rooms go one way, and files stay small.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which room may use which; `names` and `clock` are free for all.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("names", &[]),
+    ("clock", &[]),
+    ("config", &[]),
+    ("pool", &[]),
+    ("route", &[]),
+    ("telemetry", &[]),
+    ("affinity", &["pool"]),
+    ("hooks", &["pool", "affinity"]),
+    ("health", &["pool"]),
+    ("listen", &[]),
+    ("snapshot", &["config", "route", "pool", "affinity", "health"]),
+    ("l7", &["snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
+    ("lifecycle", &["snapshot", "health", "listen"]),
+    ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
+    ("discovery", &["pool"]),
+    ("admin", &["snapshot", "telemetry", "lifecycle", "affinity"]),
+    ("error", &["config", "listen", "snapshot"]),
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn arrows_go_one_way() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for file in sources(&root) {
+        let name = file.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        let room = name.split(['/', '.']).next().unwrap();
+        let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == room) else {
+            assert!(
+                ["app", "cli", "lib", "main"].contains(&room),
+                "`{room}` is a new room: give it its arrows"
+            );
+            continue;
+        };
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let text = code.collect::<Vec<_>>().join("\n");
+        for used in text
+            .split("crate::")
+            .skip(1)
+            .map(|rest| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap())
+        {
+            let free = used == room || used == "names" || used == "clock" || used.is_empty();
+            assert!(free || allowed.contains(&used), "{name} uses `{used}`, which is no arrow of `{room}`");
+        }
+    }
+}
+
+#[test]
+fn pure_rooms_know_nothing_of_pingora() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for room in ["affinity", "pool", "route", "config", "telemetry"] {
+        for file in sources(&root.join(room)) {
+            let text = fs::read_to_string(&file).unwrap().replace("pingora_ketama", "");
+            assert!(!text.contains("pingora::") && !text.contains("pingora_"), "{}", file.display());
+        }
+    }
+}
+
+#[test]
+fn files_stay_small() {
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let lines = fs::read_to_string(&file).unwrap().lines().count();
+        assert!(lines <= 500, "{} has {lines} lines", file.display());
+    }
+}
