@@ -18,6 +18,7 @@ use support::steadfast::Steadfast;
 use support::tomcat::Tomcat;
 
 #[cfg(test)]
+#[expect(dead_code, reason = "some of it serves the suite only")]
 mod support;
 
 /// The Tomcats' names, which are the backends' ids too.

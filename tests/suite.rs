@@ -1,26 +1,38 @@
 //! The integration tests: one binary, one link. None of them needs another server.
+//!
+//! `cfg(test)` on each module lets Clippy count its helpers as tests, where `unwrap` is welcome.
 
 #[cfg(test)]
 #[expect(dead_code, reason = "some of it serves the end-to-end tests only")]
 mod support;
 
+#[cfg(test)]
 #[path = "suite/affinity.rs"]
 mod affinity;
+#[cfg(test)]
 #[path = "suite/architecture.rs"]
 mod architecture;
+#[cfg(test)]
 #[path = "suite/cli.rs"]
 mod cli;
+#[cfg(test)]
 #[path = "suite/config.rs"]
 mod config;
+#[cfg(test)]
 #[path = "suite/docs.rs"]
 mod docs;
+#[cfg(test)]
 #[path = "suite/first_contact.rs"]
 mod first_contact;
+#[cfg(test)]
 #[path = "suite/front_door.rs"]
 mod front_door;
+#[cfg(test)]
 #[path = "suite/hooks.rs"]
 mod hooks;
+#[cfg(test)]
 #[path = "suite/hostile_tokens.rs"]
 mod hostile_tokens;
+#[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;

@@ -2,8 +2,6 @@
 //!
 //! `UPDATE_EXPECTED=1 cargo test` rewrites what is expected; read the difference before it is committed.
 
-#![expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
