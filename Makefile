@@ -58,9 +58,9 @@ bench: deps ## Run the micro-benchmarks
 	cargo bench
 
 bench-floor: deps ## Measure CPU per request against a bare Pingora proxy
-	cargo build --release --bins --examples
+	cargo build --release --bin steadfast --example bare_pingora --example bench_floor --example bench_idle
 	target/release/examples/bench_floor
 
 bench-idle: deps ## Measure memory per idle connection against a bare Pingora proxy
-	cargo build --release --bins --examples
+	cargo build --release --bin steadfast --example bare_pingora --example bench_floor --example bench_idle
 	ulimit -n $$(ulimit -Hn) && target/release/examples/bench_idle

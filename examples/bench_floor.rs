@@ -1,0 +1,88 @@
+//! CPU per request of Steadfast against a bare Pingora proxy, in interleaved rounds: `make bench-floor`.
+//!
+//! Both proxies have one thread and stand before the same backend; clients come back with their cookies over
+//! kept connections. Processor time is the system's own account of the proxy's process.
+
+#[expect(dead_code, reason = "serves the other benchmark, too")]
+mod bench_support;
+
+use std::net::TcpStream;
+use std::thread;
+
+use bench_support::{Failure, Proxy, backend, exchange, request};
+
+const ROUNDS: usize = 9;
+const CONNECTIONS: usize = 32;
+const REQUESTS: usize = 1_500;
+
+#[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+fn main() -> Result<(), Failure> {
+    let backend = backend()?;
+    let proxies = [Proxy::steadfast(backend)?, Proxy::bare(backend)?];
+    let requests: Vec<String> = proxies.iter().map(returning_client).collect::<Result<_, _>>()?;
+    let mut figures = [Vec::new(), Vec::new()];
+    for round in 0..=ROUNDS {
+        for ((proxy, request), figures) in proxies.iter().zip(&requests).zip(&mut figures) {
+            let figure = measure(proxy, request)?;
+            if round > 0 {
+                figures.push(figure);
+            }
+        }
+    }
+    let [ours, floor] = &figures;
+    let mut ratios: Vec<f64> = ours.iter().zip(floor).map(|(ours, floor)| ours / floor).collect();
+    println!(
+        "{ROUNDS} interleaved rounds of {} requests over {CONNECTIONS} kept connections, 1 thread each",
+        CONNECTIONS * REQUESTS
+    );
+    println!("CPU per request        median      min      max");
+    for (proxy, figures) in proxies.iter().zip(&figures) {
+        let (median, min, max) = summary(&mut figures.clone());
+        println!("{:<18} {median:>7.2} µs {min:>5.2} µs {max:>5.2} µs", proxy.name);
+    }
+    let (median, min, max) = summary(&mut ratios);
+    println!("{:<18} {median:>7.3}    {min:>5.3}    {max:>5.3}      (goal: at most 1.05)", "ratio");
+    Ok(())
+}
+
+/// The request of a client that has both cookies.
+fn returning_client(proxy: &Proxy) -> Result<String, Failure> {
+    let mut buffer = Vec::new();
+    exchange(&mut TcpStream::connect(proxy.address)?, request("").as_bytes(), &mut buffer)?;
+    let text = String::from_utf8_lossy(&buffer).into_owned();
+    let lines = text
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+    let cookies: Vec<_> = lines.filter_map(|(_, value)| value.split(';').next()).collect();
+    Ok(request(&cookies.join("; ")))
+}
+
+fn measure(proxy: &Proxy, request: &str) -> Result<f64, Failure> {
+    let before = proxy.ticks()?;
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..CONNECTIONS)
+            .map(|_| scope.spawn(|| client(proxy, request).map_err(|error| error.to_string())))
+            .collect();
+        clients
+            .into_iter()
+            .try_for_each(|client| client.join().unwrap_or_else(|_| Err("a client panicked".to_owned())))
+    })?;
+    let ticks = proxy.ticks()? - before;
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    Ok(ticks as f64 * 10_000.0 / (CONNECTIONS * REQUESTS) as f64)
+}
+
+fn client(proxy: &Proxy, request: &str) -> Result<(), Failure> {
+    let mut connection = TcpStream::connect(proxy.address)?;
+    connection.set_nodelay(true)?;
+    let mut buffer = Vec::with_capacity(4096);
+    (0..REQUESTS).try_for_each(|_| exchange(&mut connection, request.as_bytes(), &mut buffer))
+}
+
+/// Median, minimum and maximum.
+fn summary(figures: &mut [f64]) -> (f64, f64, f64) {
+    figures.sort_by(f64::total_cmp);
+    let at = |position: usize| figures.get(position).copied().unwrap_or(f64::NAN);
+    (at(figures.len() / 2), at(0), at(figures.len().saturating_sub(1)))
+}
