@@ -22,6 +22,7 @@ deps: ## Install what the build needs, or say what to install
 	@command -v cargo >/dev/null || { echo "Rust is missing. Install it: https://rustup.rs" >&2; exit 1; }
 	$(call install,cc,gcc libc6-dev)
 	$(call install,cmake,cmake)
+	$(call install,curl,curl)
 
 e2e-deps: ## Install what the end-to-end tests need: Tomcat 10
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \

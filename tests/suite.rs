@@ -22,6 +22,9 @@ mod config;
 #[path = "suite/docs.rs"]
 mod docs;
 #[cfg(test)]
+#[path = "suite/evidence.rs"]
+mod evidence;
+#[cfg(test)]
 #[path = "suite/first_contact.rs"]
 mod first_contact;
 #[cfg(test)]

@@ -26,6 +26,9 @@ use super::head::Framing;
 /// Most bytes of a next request that are read while one is being served.
 const MAX_AHEAD: usize = 16 * 1024;
 
+/// Small writes are gathered up to this size: a head and a short body leave in one piece.
+const GATHER: usize = 4096;
+
 /// A client's connection.
 #[derive(Debug)]
 pub(super) struct ClientStream {
@@ -33,6 +36,8 @@ pub(super) struct ClientStream {
     /// Bytes that were read but not yet given out.
     ahead: BytesMut,
     message: Message,
+    /// Bytes that were written but not yet sent: a response's head waits for its body, or for a flush.
+    unsent: BytesMut,
     socket: Arc<SocketDigest>,
 }
 
@@ -50,7 +55,7 @@ enum Message {
 impl ClientStream {
     pub(super) fn new(tcp: TcpStream) -> Self {
         let socket = Arc::new(SocketDigest::from_raw_fd(tcp.as_raw_fd()));
-        Self { tcp, ahead: BytesMut::new(), message: Message::Length(0), socket }
+        Self { tcp, ahead: BytesMut::new(), message: Message::Length(0), unsent: BytesMut::new(), socket }
     }
 
     /// The socket, to wait for the next request on.
@@ -58,8 +63,9 @@ impl ClientStream {
         &self.tcp
     }
 
-    /// What the client has sent beyond the last message.
+    /// What the client has sent beyond the last message. An idle connection keeps no buffer.
     pub(super) fn take_ahead(&mut self) -> BytesMut {
+        self.unsent = BytesMut::new();
         std::mem::take(&mut self.ahead)
     }
 
@@ -183,36 +189,51 @@ impl AsyncRead for ClientStream {
     }
 }
 
+impl ClientStream {
+    /// Sends what was gathered.
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.unsent.is_empty() {
+            let sent = ready!(Pin::new(&mut self.tcp).poll_write(context, &self.unsent))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unsent.advance(sent);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Gathers small writes, as Pingora's own stream does; Pingora flushes where a client waits.
 impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tcp).poll_write(context, bytes)
+        let this = self.get_mut();
+        if this.unsent.len() + bytes.len() > GATHER {
+            ready!(this.poll_send(context))?;
+        }
+        if bytes.len() >= GATHER {
+            return Pin::new(&mut this.tcp).poll_write(context, bytes);
+        }
+        this.unsent.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_flush(context)
+        let this = self.get_mut();
+        ready!(this.poll_send(context))?;
+        Pin::new(&mut this.tcp).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tcp).poll_write_vectored(context, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        let this = self.get_mut();
+        ready!(this.poll_send(context))?;
+        Pin::new(&mut this.tcp).poll_shutdown(context)
     }
 }
 
 #[async_trait]
 impl Shutdown for ClientStream {
     async fn shutdown(&mut self) {
-        let _ = tokio::io::AsyncWriteExt::shutdown(&mut self.tcp).await;
+        let _ = tokio::io::AsyncWriteExt::shutdown(self).await;
     }
 }
 
