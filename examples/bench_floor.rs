@@ -11,19 +11,21 @@ use std::thread;
 
 use bench_support::{Failure, Proxy, backend, exchange, request};
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 61;
 const CONNECTIONS: usize = 32;
-const REQUESTS: usize = 1_500;
+const REQUESTS: usize = 250;
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 fn main() -> Result<(), Failure> {
     let backend = backend()?;
     let proxies = [Proxy::steadfast(backend)?, Proxy::bare(backend)?];
     let requests: Vec<String> = proxies.iter().map(returning_client).collect::<Result<_, _>>()?;
+    let mut connections: Vec<Vec<TcpStream>> = proxies.iter().map(connect).collect::<Result<_, _>>()?;
     let mut figures = [Vec::new(), Vec::new()];
     for round in 0..=ROUNDS {
-        for ((proxy, request), figures) in proxies.iter().zip(&requests).zip(&mut figures) {
-            let figure = measure(proxy, request)?;
+        let sides = proxies.iter().zip(&requests).zip(&mut connections).zip(&mut figures);
+        for (((proxy, request), connections), figures) in sides {
+            let figure = measure(proxy, request, connections)?;
             if round > 0 {
                 figures.push(figure);
             }
@@ -58,26 +60,34 @@ fn returning_client(proxy: &Proxy) -> Result<String, Failure> {
     Ok(request(&cookies.join("; ")))
 }
 
-fn measure(proxy: &Proxy, request: &str) -> Result<f64, Failure> {
-    let before = proxy.ticks()?;
+fn connect(proxy: &Proxy) -> Result<Vec<TcpStream>, Failure> {
+    let open = |_| {
+        let connection = TcpStream::connect(proxy.address)?;
+        connection.set_nodelay(true)?;
+        Ok(connection)
+    };
+    (0..CONNECTIONS).map(open).collect()
+}
+
+fn measure(proxy: &Proxy, request: &str, connections: &mut [TcpStream]) -> Result<f64, Failure> {
+    let before = proxy.processor_ns()?;
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..CONNECTIONS)
-            .map(|_| scope.spawn(|| client(proxy, request).map_err(|error| error.to_string())))
+        let clients: Vec<_> = connections
+            .iter_mut()
+            .map(|connection| scope.spawn(|| client(connection, request).map_err(|error| error.to_string())))
             .collect();
         clients
             .into_iter()
             .try_for_each(|client| client.join().unwrap_or_else(|_| Err("a client panicked".to_owned())))
     })?;
-    let ticks = proxy.ticks()? - before;
+    let spent = proxy.processor_ns()? - before;
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    Ok(ticks as f64 * 10_000.0 / (CONNECTIONS * REQUESTS) as f64)
+    Ok(spent as f64 / 1_000.0 / (CONNECTIONS * REQUESTS) as f64)
 }
 
-fn client(proxy: &Proxy, request: &str) -> Result<(), Failure> {
-    let mut connection = TcpStream::connect(proxy.address)?;
-    connection.set_nodelay(true)?;
+fn client(connection: &mut TcpStream, request: &str) -> Result<(), Failure> {
     let mut buffer = Vec::with_capacity(4096);
-    (0..REQUESTS).try_for_each(|_| exchange(&mut connection, request.as_bytes(), &mut buffer))
+    (0..REQUESTS).try_for_each(|_| exchange(connection, request.as_bytes(), &mut buffer))
 }
 
 /// Median, minimum and maximum.

@@ -1,7 +1,7 @@
 //! The builder: configuration → snapshot → bound listeners → running server.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::health::Monitor;
 use crate::hooks::{Chain, Hook};
 use crate::l7::Proxy;
-use crate::lifecycle::{HealthService, Stop, Stopper, wait_for_drain};
+use crate::lifecycle::{HealthService, PidFile, Stop, Stopper, wait_for_drain};
 use crate::listen::{Bounds, Counts, Door, HeadLimits, HttpListeners, ListenerFacts, bind};
 use crate::names::ListenerName;
 use crate::snapshot::{Current, Secrets, Snapshot};
@@ -62,6 +62,7 @@ impl Steadfast {
     pub fn bind(self) -> Result<Bound, Error> {
         let secrets = Secrets::open(&self.checked)?;
         let conf = server_conf(&self.checked);
+        let pid_file = self.checked.server.pid_file.clone();
         let sockets = self
             .checked
             .listeners
@@ -90,7 +91,7 @@ impl Steadfast {
             let door = Door::new(Arc::clone(&proxy), Arc::new(facts), bounds, Arc::new(Counts::default()));
             (socket, Arc::new(door))
         });
-        Ok(Bound { doors: doors.collect(), current, counts, conf })
+        Ok(Bound { doors: doors.collect(), current, counts, conf, pid_file })
     }
 
     /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once).
@@ -110,6 +111,7 @@ pub struct Bound {
     current: Arc<Current>,
     counts: Arc<telemetry::Counts>,
     conf: ServerConf,
+    pid_file: Option<PathBuf>,
 }
 
 impl Bound {
@@ -136,6 +138,8 @@ impl Bound {
     /// # Errors
     /// The server could not be started.
     pub fn run(self) -> Result<(), Error> {
+        let cannot = |source| Error::System { what: "cannot write server.pid_file", source };
+        let _pid_file = self.pid_file.as_deref().map(PidFile::write).transpose().map_err(cannot)?;
         for (name, address) in self.addresses() {
             log::info!("listener {name} on {address}");
         }
@@ -215,12 +219,13 @@ const MAX_TRIES: usize = 16;
 
 fn server_conf(checked: &Checked) -> ServerConf {
     let server = &checked.server;
-    let text = |path: &std::path::PathBuf| path.display().to_string();
+    let text = |path: &PathBuf| path.display().to_string();
     let state = |name: &str| text(&checked.state_dir.join(name));
     ServerConf {
         threads: server.threads,
         work_stealing: server.work_stealing,
-        pid_file: server.pid_file.as_ref().map_or_else(|| state("steadfast.pid"), text),
+        // Pingora writes it only as a daemon, which we never are: a service manager watches us.
+        pid_file: state("pingora.pid"),
         upgrade_sock: server.upgrade_sock.as_ref().map_or_else(|| state("upgrade.sock"), text),
         grace_period_seconds: Some(server.grace_period_seconds),
         graceful_shutdown_timeout_seconds: Some(server.graceful_shutdown_timeout_seconds),

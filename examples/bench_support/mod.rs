@@ -116,12 +116,13 @@ impl Proxy {
         Err(format!("{name} does not listen").into())
     }
 
-    /// Processor time so far, in clock ticks of 10 ms.
-    pub(crate) fn ticks(&self) -> Result<u64, Failure> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<_> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let field = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-        Ok(field(11) + field(12))
+    /// Processor time so far, in nanoseconds, of all threads.
+    pub(crate) fn processor_ns(&self) -> Result<u64, Failure> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
+        threads.into_iter().try_fold(0, |sum, thread| {
+            let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+            Ok(sum + text.split(' ').next().unwrap_or_default().parse::<u64>()?)
+        })
     }
 
     /// Resident memory, in bytes.

@@ -20,18 +20,20 @@ pub async fn probe_suspect(pool: Arc<Pool>, index: BackendIndex, hold: Duration)
     let deadline = Instant::now() + hold;
     let alive = loop {
         let left = deadline.saturating_duration_since(Instant::now()).max(PAUSE);
-        if probe_tcp(backend.address(), left).await == Observation::Pass {
+        let observation = probe_tcp(backend.address(), left).await;
+        if observation == Observation::Pass {
             break true;
         }
         if Instant::now() + PAUSE >= deadline {
-            break false;
+            // Whom we could not even ask, we do not condemn: the next failed request starts another probe.
+            break observation == Observation::Untried;
         }
         sleep(PAUSE).await;
     };
     backend.live().probe_result(alive, Now::read(), pool.ejection());
     let (pool, id) = (pool.name(), backend.id());
     if alive {
-        log::info!("backend {pool}/{id} is up: a connection had failed, the next one did not");
+        log::info!("backend {pool}/{id} is no longer suspect: a connection had failed, the probe did not");
     } else {
         log::warn!("backend {pool}/{id} is down: connections are refused, reset, or time out");
     }

@@ -1,5 +1,6 @@
 //! One look at a backend: does it accept a connection, does it answer a GET?
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -39,15 +40,23 @@ impl HttpProbe {
 pub async fn probe_tcp(address: SocketAddr, limit: Duration) -> Observation {
     match timeout(limit, TcpStream::connect(address)).await {
         Ok(Ok(_)) => Observation::Pass,
-        Ok(Err(_)) | Err(_) => Observation::Unreachable,
+        Ok(Err(error)) => not_connected(&error),
+        Err(_) => Observation::Unreachable,
     }
+}
+
+/// Running out of our own resources must not take every backend down at once.
+fn not_connected(error: &io::Error) -> Observation {
+    let ours = matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory)
+        || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::EAGAIN));
+    if ours { Observation::Untried } else { Observation::Unreachable }
 }
 
 /// Sends a GET and reads the status line, all within `limit`.
 pub async fn probe_http(address: SocketAddr, probe: &HttpProbe, limit: Duration) -> Observation {
     let mut connected = false;
     let looked = timeout(limit, async {
-        let mut stream = TcpStream::connect(address).await.or(Err(Observation::Unreachable))?;
+        let mut stream = TcpStream::connect(address).await.map_err(|error| not_connected(&error))?;
         connected = true;
         stream.write_all(&probe.request).await.or(Err(Observation::PageFailed))?;
         status(&mut stream).await.ok_or(Observation::PageFailed)
@@ -93,6 +102,21 @@ mod tests {
             }
         });
         address
+    }
+
+    #[test]
+    fn our_own_shortage_is_no_evidence_against_a_backend() {
+        for (errno, expected) in [
+            (libc::EMFILE, Observation::Untried),
+            (libc::ENFILE, Observation::Untried),
+            (libc::EADDRNOTAVAIL, Observation::Untried),
+            (libc::ENOMEM, Observation::Untried),
+            (libc::ECONNREFUSED, Observation::Unreachable),
+            (libc::EHOSTUNREACH, Observation::Unreachable),
+            (libc::ETIMEDOUT, Observation::Unreachable),
+        ] {
+            assert_eq!(not_connected(&io::Error::from_raw_os_error(errno)), expected, "errno {errno}");
+        }
     }
 
     #[tokio::test]

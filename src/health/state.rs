@@ -11,6 +11,8 @@ pub enum Observation {
     PageFailed,
     /// The connection was refused, reset, or timed out.
     Unreachable,
+    /// We could not even try (no descriptors, ports or memory left): says nothing about the backend.
+    Untried,
 }
 
 /// Counts passes and failures in a row.
@@ -32,17 +34,22 @@ impl RiseFall {
     /// Takes one observation. The verdict is given again with each further observation, because real requests
     /// may have changed the backend's state in between.
     pub fn observe(&mut self, observation: Observation) -> Option<CheckVerdict> {
-        if observation == Observation::Pass {
-            self.failures = 0;
-            self.passes = self.passes.saturating_add(1);
-            return (self.passes >= self.rise).then_some(CheckVerdict::Up);
+        match observation {
+            Observation::Untried => None,
+            Observation::Pass => {
+                self.failures = 0;
+                self.passes = self.passes.saturating_add(1);
+                (self.passes >= self.rise).then_some(CheckVerdict::Up)
+            }
+            Observation::Unreachable => self.failed(CheckVerdict::Unreachable),
+            Observation::PageFailed => self.failed(CheckVerdict::Unhealthy),
         }
+    }
+
+    fn failed(&mut self, verdict: CheckVerdict) -> Option<CheckVerdict> {
         self.passes = 0;
         self.failures = self.failures.saturating_add(1);
-        (self.failures >= self.fall).then_some(match observation {
-            Observation::Unreachable => CheckVerdict::Unreachable,
-            Observation::PageFailed | Observation::Pass => CheckVerdict::Unhealthy,
-        })
+        (self.failures >= self.fall).then_some(verdict)
     }
 
     /// Whether the last verdict was up.
@@ -69,6 +76,7 @@ mod tests {
         let (pass, page, gone) = (Observation::Pass, Observation::PageFailed, Observation::Unreachable);
         assert_eq!(run(&[pass, pass]), [None, Some(CheckVerdict::Up)]);
         assert_eq!(run(&[page, page, pass, page, page]), [None; 5]);
+        assert_eq!(run(&[Observation::Untried; 5]), [None; 5]);
         assert_eq!(run(&[gone, page]), [Some(CheckVerdict::Unreachable), Some(CheckVerdict::Unhealthy)]);
         assert_eq!(run(&[pass, page, pass, pass]), [None, None, None, Some(CheckVerdict::Up)]);
     }

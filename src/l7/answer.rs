@@ -72,7 +72,10 @@ fn drop_hop_by_hop(response: &mut ResponseHeader) {
     if response.status == http::StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
-    for name in &HOP_BY_HOP {
-        response.remove_header(name);
+    // Most responses have none of them, and looking is cheaper than removing.
+    if response.headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        for name in &HOP_BY_HOP {
+            response.remove_header(name);
+        }
     }
 }

@@ -11,6 +11,9 @@ use super::proxy::Proxy;
 use crate::affinity::{self, Stripped};
 use crate::hooks::UpstreamRequest;
 
+/// As text, so that a backend sees the customary case.
+const COOKIE: &str = "Cookie";
+
 /// Prepares the request for one try. Starts from the client's own each time.
 pub(super) fn forward(
     proxy: &Proxy,
@@ -18,10 +21,12 @@ pub(super) fn forward(
     request: &mut RequestHeader,
     ctx: &mut RequestContext,
 ) -> Result<()> {
-    let peer = ctx.connection.as_ref().map(|connection| connection.peer.ip().to_canonical());
+    let connection = ctx.connection.clone();
     let Some(placed) = ctx.placed() else { return Ok(()) };
     strip_cookie(request, placed.served.policy.cookie.name.as_bytes())?;
-    forwarded::set(request, session.req_header(), peer, placed.client)?;
+    if let Some(connection) = connection {
+        forwarded::set(request, session.req_header(), connection.peer_text(), placed.client)?;
+    }
     if proxy.hooks.is_empty() {
         return Ok(());
     }
@@ -36,13 +41,21 @@ pub(super) fn forward(
 
 /// Takes our cookie out; all other cookies stay, byte for byte, each field in its place.
 fn strip_cookie(request: &mut RequestHeader, name: &[u8]) -> Result<()> {
-    let fields = request.headers.get_all(header::COOKIE);
-    let is_there = |field: &HeaderValue| memchr::memmem::find(field.as_bytes(), name).is_some();
-    if !fields.iter().any(is_there) {
-        return Ok(());
+    let mut fields = request.headers.get_all(header::COOKIE).iter();
+    let Some(first) = fields.next() else { return Ok(()) };
+    if fields.next().is_none() {
+        // Nearly every request has one field, which is replaced where it stands.
+        return match affinity::strip(first.as_bytes(), name) {
+            Stripped::Unchanged => Ok(()),
+            Stripped::Empty => {
+                request.remove_header(&header::COOKIE);
+                Ok(())
+            }
+            Stripped::Changed(bytes) => request.insert_header(COOKIE, bytes),
+        };
     }
     let mut rest = Vec::new();
-    for field in fields {
+    for field in request.headers.get_all(header::COOKIE) {
         match affinity::strip(field.as_bytes(), name) {
             Stripped::Unchanged => rest.push(field.clone()),
             Stripped::Empty => {}
@@ -50,9 +63,5 @@ fn strip_cookie(request: &mut RequestHeader, name: &[u8]) -> Result<()> {
         }
     }
     request.remove_header(&header::COOKIE);
-    for field in rest {
-        // As text, so that a backend sees the customary case.
-        request.append_header("Cookie", field)?;
-    }
-    Ok(())
+    rest.into_iter().try_for_each(|field| request.append_header(COOKIE, field).map(drop))
 }

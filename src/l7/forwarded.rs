@@ -1,8 +1,6 @@
 //! `X-Forwarded-*`: what we know of the client, and nothing that the client claims.
 
-use std::net::IpAddr;
-
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::RequestHeader;
 
@@ -11,6 +9,7 @@ use super::context::Client;
 const FOR: &str = "X-Forwarded-For";
 const PROTO: &str = "X-Forwarded-Proto";
 const HOST: &str = "X-Forwarded-Host";
+const HTTP: HeaderValue = HeaderValue::from_static("http");
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
 /// Sets the headers. From a trusted proxy what it said is kept, and its own address added; from anybody else
@@ -18,20 +17,19 @@ const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 pub(super) fn set(
     request: &mut RequestHeader,
     original: &RequestHeader,
-    peer: Option<IpAddr>,
+    peer: &HeaderValue,
     client: Client,
 ) -> Result<()> {
-    let Some(peer) = peer else { return Ok(()) };
     if client.through_proxy {
         let before: Vec<_> = original.headers.get_all(FOR).iter().map(|field| field.as_bytes()).collect();
         let mut chain = before.join(&b", "[..]);
         if !chain.is_empty() {
             chain.extend_from_slice(b", ");
         }
-        chain.extend_from_slice(peer.to_string().as_bytes());
+        chain.extend_from_slice(peer.as_bytes());
         request.insert_header(FOR, chain)?;
         if !original.headers.contains_key(PROTO) {
-            request.insert_header(PROTO, "http")?;
+            request.insert_header(PROTO, HTTP)?;
         }
         if !original.headers.contains_key(HOST) {
             set_host(request, original)?;
@@ -39,8 +37,8 @@ pub(super) fn set(
         return Ok(());
     }
     drop_claims(request);
-    request.insert_header(FOR, peer.to_string())?;
-    request.insert_header(PROTO, "http")?;
+    request.insert_header(FOR, peer.clone())?;
+    request.insert_header(PROTO, HTTP)?;
     set_host(request, original)
 }
 

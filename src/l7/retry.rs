@@ -14,6 +14,12 @@ use crate::pool::Failure;
 /// A connection could not be made. Nothing was sent, so any request may be tried again.
 pub(super) fn after_failed_connect(ctx: &mut RequestContext, mut error: Box<Error>) -> Box<Error> {
     let Some(placed) = ctx.placed() else { return error };
+    if *error.etype() == ErrorType::InternalError {
+        // Pingora's word for a socket that we could not make or bind: descriptors, ports or memory ran out.
+        // That says nothing about the backend, and another one would meet the same.
+        error.set_retry(false);
+        return error;
+    }
     suspect(placed);
     let again = placed.served.retries.on_connect && one_more(placed);
     error.set_retry(again);

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::HeaderValue;
+
 use crate::clock::Now;
 use crate::names::{BackendIndex, ListenerName};
 
@@ -23,6 +25,8 @@ pub struct Connection {
     pub listener: Arc<ListenerFacts>,
     /// The other end, as the kernel has it.
     pub peer: SocketAddr,
+    /// Its address alone, as backends are told.
+    peer_text: HeaderValue,
     /// Requests that reached the application.
     requests: AtomicU64,
     /// The last first choice: 16 bits pool, 16 bits backend + 1, 32 bits of time in seconds; 0: none yet.
@@ -32,7 +36,16 @@ pub struct Connection {
 impl Connection {
     /// A connection that was just accepted.
     pub fn new(listener: Arc<ListenerFacts>, peer: SocketAddr) -> Self {
-        Self { listener, peer, requests: AtomicU64::new(0), choice: AtomicU64::new(0) }
+        let text = peer.ip().to_canonical().to_string();
+        // An address has only digits, letters, dots, colons.
+        let peer_text = HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
+            .unwrap_or(HeaderValue::from_static("unknown"));
+        Self { listener, peer, peer_text, requests: AtomicU64::new(0), choice: AtomicU64::new(0) }
+    }
+
+    /// The other end's address, as `X-Forwarded-For` has it.
+    pub fn peer_text(&self) -> &HeaderValue {
+        &self.peer_text
     }
 
     /// Counts a request that reached the application.

@@ -1,5 +1,6 @@
 //! The front door: one client's connection, request by request.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,9 @@ use bytes::BytesMut;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
 use pingora::server::ShutdownWatch;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::connection::{Connection, ListenerFacts};
 use super::counts::{Counts, add};
@@ -83,12 +84,16 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     }
 
     /// Serves a connection until it ends.
-    pub async fn serve(&self, tcp: TcpStream, mut shutdown: ShutdownWatch) {
+    pub async fn serve(&self, tcp: TcpStream, shutdown: ShutdownWatch) {
         let Ok(peer) = tcp.peer_addr() else { return };
         let connection = Arc::new(Connection::new(Arc::clone(&self.facts), peer));
         let mut stream = Box::new(ClientStream::new(tcp));
+        // Both stay registered from one request to the next, which is cheaper than doing it anew.
+        let mut idle = pin!(sleep(self.bounds.idle));
+        let mut stopping = pin!(stop(shutdown.clone()));
         loop {
-            let (read, head_length, framing) = match self.arrival(&mut stream, &mut shutdown).await {
+            let arrival = self.arrival(&mut stream, idle.as_mut(), stopping.as_mut());
+            let (read, head_length, framing) = match arrival.await {
                 Arrival::Request { read, head_length, framing } => (read, head_length, framing),
                 Arrival::Refused(rejection) => return self.refuse(&mut stream, rejection, peer).await,
                 Arrival::Over => return,
@@ -104,14 +109,20 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     }
 
     /// Waits for a request: without a buffer until its first byte, then until its head is whole.
-    async fn arrival(&self, stream: &mut ClientStream, shutdown: &mut ShutdownWatch) -> Arrival {
+    async fn arrival(
+        &self,
+        stream: &mut ClientStream,
+        mut idle: Pin<&mut Sleep>,
+        stopping: Pin<&mut impl Future<Output = ()>>,
+    ) -> Arrival {
         let mut read = stream.take_ahead();
         if read.is_empty() {
-            let readable = timeout(self.bounds.idle, stream.tcp().readable());
+            idle.as_mut().reset(Instant::now() + self.bounds.idle);
             let ready = tokio::select! {
                 biased;
-                ready = readable => ready.is_ok_and(|ready| ready.is_ok()),
-                _ = shutdown.wait_for(|stopping| *stopping) => false,
+                ready = stream.tcp().readable() => ready.is_ok(),
+                () = stopping => false,
+                () = idle => false,
             };
             if !ready {
                 return Arrival::Over;
@@ -119,7 +130,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
             read.reserve(FIRST_READ);
         }
         let mut searched = 0;
-        let mut deadline = None;
+        // Its clock runs from the first wait within a head, and most heads arrive whole.
+        let mut late = pin!(async { sleep(self.bounds.head_timeout).await });
         loop {
             if searched < read.len() {
                 let blank = leading_blank(&read);
@@ -134,20 +146,19 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                     Err(rejection) => return Arrival::Refused(rejection),
                 }
             }
-            match stream.tcp().try_read_buf(&mut read) {
-                Ok(0) => return Arrival::Over,
-                Ok(_) => continue,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return Arrival::Over,
-            }
-            // The clock runs from the first wait within a head; most heads arrive whole.
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + self.bounds.head_timeout);
-            match timeout_at(deadline, stream.tcp().readable()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Arrival::Over,
+            // By `poll_read`, which knows that a short read has emptied the socket, and saves whoever polls next
+            // a read in vain.
+            tokio::select! {
+                biased;
+                result = stream.tcp_mut().read_buf(&mut read) => match result {
+                    Ok(0) | Err(_) => return Arrival::Over,
+                    Ok(_) => {}
+                },
                 // Nothing came after the wake-up: as good as idle.
-                Err(_) if read.is_empty() => return Arrival::Over,
-                Err(_) => return Arrival::Refused(Rejection::TimedOut),
+                () = &mut late => return match read.is_empty() {
+                    true => Arrival::Over,
+                    false => Arrival::Refused(Rejection::TimedOut),
+                },
             }
         }
     }
@@ -197,9 +208,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         let _ = timeout(LINGER, async {
             let mut left = LINGER_BYTES;
             let mut buffer = [0; 2048];
-            let mut tcp = TcpReader(stream);
             while left > 0 {
-                match tcp.read(&mut buffer).await {
+                // Past all framing.
+                match stream.tcp_mut().read(&mut buffer).await {
                     Ok(0) | Err(_) => return,
                     Ok(read) => left = left.saturating_sub(read),
                 }
@@ -209,17 +220,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     }
 }
 
-/// Reads a client's socket past all framing.
-struct TcpReader<'a>(&'a ClientStream);
-
-impl TcpReader<'_> {
-    async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        loop {
-            self.0.tcp().readable().await?;
-            match self.0.tcp().try_read(buffer) {
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                other => return other,
-            }
-        }
-    }
+/// Ends when the server stops.
+async fn stop(mut shutdown: ShutdownWatch) {
+    let _ = shutdown.wait_for(|stopping| *stopping).await;
 }

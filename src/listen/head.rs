@@ -3,7 +3,13 @@
 //! What could be read in two ways is refused: a message has one framing, one host, and lines that end in
 //! CRLF. The parser behind the door checks the rest.
 
-use memchr::{memchr, memchr2, memmem};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr2};
+
+/// What ends a head; prepared once, as every request is searched for it.
+static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
 /// Bounds of a request head.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,7 +110,7 @@ pub(crate) fn leading_blank(bytes: &[u8]) -> usize {
 pub fn inspect(bytes: &[u8], searched: usize, limits: &HeadLimits) -> Result<Head, Rejection> {
     // The end may straddle what was seen before.
     let from = searched.saturating_sub(3);
-    let end = memmem::find(bytes.get(from..).unwrap_or_default(), b"\r\n\r\n").map(|at| from + at);
+    let end = END.find(bytes.get(from..).unwrap_or_default()).map(|at| from + at);
     let Some(end) = end else {
         if bytes.len() > limits.bytes {
             return Err(too_large(bytes, limits));

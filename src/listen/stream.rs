@@ -29,6 +29,9 @@ const MAX_AHEAD: usize = 16 * 1024;
 /// Small writes are gathered up to this size: a head and a short body leave in one piece.
 const GATHER: usize = 4096;
 
+/// Room for a short body behind a head, so that the buffer seldom grows.
+const ROOM_FOR_BODY: usize = 512;
+
 /// A client's connection.
 #[derive(Debug)]
 pub(super) struct ClientStream {
@@ -61,6 +64,11 @@ impl ClientStream {
     /// The socket, to wait for the next request on.
     pub(super) fn tcp(&self) -> &TcpStream {
         &self.tcp
+    }
+
+    /// The socket, past all framing.
+    pub(super) fn tcp_mut(&mut self) -> &mut TcpStream {
+        &mut self.tcp
     }
 
     /// What the client has sent beyond the last message. An idle connection keeps no buffer.
@@ -212,6 +220,9 @@ impl AsyncWrite for ClientStream {
         }
         if bytes.len() >= GATHER {
             return Pin::new(&mut this.tcp).poll_write(context, bytes);
+        }
+        if this.unsent.capacity() == 0 {
+            this.unsent.reserve(bytes.len() + ROOM_FOR_BODY);
         }
         this.unsent.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))

@@ -366,6 +366,8 @@ mod tests {
         backend.live().connection_failed(NOW, pool.ejection());
         assert_eq!(takes(NOW), (State::Suspect, false, false, true));
         backend.live().check_verdict(CheckVerdict::Unhealthy, NOW);
+        assert_eq!(takes(NOW), (State::Suspect, false, false, true), "a page is no answer to a reset");
+        backend.live().probe_result(true, NOW, pool.ejection());
         assert_eq!(takes(NOW), (State::Down, false, true, true), "tried at home");
         backend.live().check_verdict(CheckVerdict::Unreachable, NOW);
         assert_eq!(takes(NOW), (State::Down, false, false, false));

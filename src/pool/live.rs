@@ -7,13 +7,14 @@ use tokio::sync::Notify;
 
 use super::spec::Ejection;
 use super::state::{Cause, CheckVerdict, Failure, Health};
-use crate::clock::{Now, millis};
+use super::word::{Reach, Word};
+use crate::clock::Now;
 use crate::names::Epoch;
 
 /// The live state of one backend.
 #[derive(Debug, Default)]
 pub struct Live {
-    /// [`Health`] in the low 2 bits; above them the millisecond until which an ejection lasts (0: none).
+    /// A [`Word`].
     health: AtomicU64,
     /// When it last came up, in monotonic milliseconds; 0: it never was down.
     up_since_ms: AtomicU64,
@@ -75,17 +76,19 @@ impl Live {
 
     /// What health knows of it. An ejection that is over, with nobody to lift it, reads as suspect.
     pub fn health(&self, now: Now) -> Health {
-        let word = self.health.load(Ordering::Acquire);
-        match Health::from_bits(word) {
-            Health::Down(Cause::Unreachable) if ejection_over(word, now) => Health::Suspect,
-            health => health,
+        let word = self.word();
+        match word.reach {
+            Reach::Suspect => Health::Suspect,
+            Reach::Lost if word.ejection_over(now) => Health::Suspect,
+            Reach::Lost => Health::Down(Cause::Unreachable),
+            Reach::Reached if word.page_fails => Health::Down(Cause::Unhealthy),
+            Reach::Reached => Health::Up,
         }
     }
 
     /// Whether it was ejected, its time is over, and nobody has tried it since.
     pub fn ejection_is_over(&self, now: Now) -> bool {
-        let word = self.health.load(Ordering::Acquire);
-        Health::from_bits(word) == Health::Down(Cause::Unreachable) && ejection_over(word, now)
+        self.word().ejection_over(now)
     }
 
     /// When it last came up, in monotonic milliseconds, if it ever was down.
@@ -97,38 +100,22 @@ impl Live {
     pub fn connection_failed(&self, now: Now, ejection: &Ejection) -> Failure {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let too_many = ejection.consecutive_failures > 0 && failures >= ejection.consecutive_failures;
-        let out = word(Health::Down(Cause::Unreachable), until(now, ejection));
         let mut result = Failure::Counted;
-        let step = |old: u64| {
-            let health = match Health::from_bits(old) {
-                Health::Down(Cause::Unreachable) if ejection_over(old, now) => {
-                    // Half open: this was the trial.
-                    result = Failure::FirstSuspicion;
-                    return Some(word(Health::Suspect, 0));
-                }
-                health => health,
+        self.change(|word| {
+            // Half open, this was the trial that the ejection's end allows.
+            let trial = word.ejection_over(now);
+            result = match word.reach {
+                Reach::Reached | Reach::Suspect if too_many => Failure::Ejected,
+                Reach::Reached => Failure::FirstSuspicion,
+                Reach::Lost if trial => Failure::FirstSuspicion,
+                Reach::Suspect | Reach::Lost => Failure::Counted,
             };
-            match health {
-                Health::Up | Health::Suspect if too_many => {
-                    result = Failure::Ejected;
-                    Some(out)
-                }
-                Health::Up => {
-                    result = Failure::FirstSuspicion;
-                    Some(word(Health::Suspect, 0))
-                }
-                // Sessions are tried at home while the page fails; now there is proof.
-                Health::Down(Cause::Unhealthy) => {
-                    result = Failure::Ejected;
-                    Some(word(Health::Down(Cause::Unreachable), 0))
-                }
-                Health::Suspect | Health::Down(Cause::Unreachable) => {
-                    result = Failure::Counted;
-                    None
-                }
+            match result {
+                Failure::Ejected => Some(word.ejected(now, ejection)),
+                Failure::FirstSuspicion => Some(Word { reach: Reach::Suspect, until_ms: 0, ..word }),
+                Failure::Counted => None,
             }
-        };
-        let _ = self.health.fetch_update(Ordering::AcqRel, Ordering::Acquire, step);
+        });
         if result == Failure::Ejected {
             self.resolved.notify_waiters();
         }
@@ -140,88 +127,98 @@ impl Live {
         if self.failures.load(Ordering::Relaxed) > 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
-        if self.health(now) == Health::Suspect {
-            self.become_up(now, |health| health == Health::Suspect);
+        let word = self.word();
+        if word.reach == Reach::Suspect || word.ejection_over(now) {
+            self.reached(now, |word| word.reach == Reach::Suspect || word.ejection_over(now));
         }
     }
 
-    /// The probe of a suspect backend has decided.
+    /// The probe of a suspect backend has decided. It speaks of connections alone: a failing page stays so.
     pub fn probe_result(&self, alive: bool, now: Now, ejection: &Ejection) {
         if alive {
             self.failures.store(0, Ordering::Relaxed);
-            self.become_up(now, |health| {
-                matches!(health, Health::Suspect | Health::Down(Cause::Unreachable))
-            });
+            self.reached(now, |_| true);
             return;
         }
-        let out = word(Health::Down(Cause::Unreachable), until(now, ejection));
-        let step = |old: u64| {
-            let undecided = Health::from_bits(old) == Health::Suspect
-                || Health::from_bits(old) == Health::Down(Cause::Unreachable) && ejection_over(old, now);
-            undecided.then_some(out)
-        };
-        let _ = self.health.fetch_update(Ordering::AcqRel, Ordering::Acquire, step);
+        self.change(|word| {
+            let undecided = word.reach == Reach::Suspect || word.ejection_over(now);
+            undecided.then(|| word.ejected(now, ejection))
+        });
         self.resolved.notify_waiters();
     }
 
     /// An active check has risen or fallen. Tells whether that changed anything.
+    ///
+    /// A page that fails was at least answered, so it ends what a check that could not connect had said; an
+    /// ejection by real requests it leaves alone.
     pub fn check_verdict(&self, verdict: CheckVerdict, now: Now) -> bool {
-        let down = |cause| {
-            // Lasts until the check rises: no ejection that runs out by itself.
-            let target = word(Health::Down(cause), 0);
-            let step = |old: u64| (Health::from_bits(old) != Health::Down(cause)).then_some(target);
-            let changed = self.health.fetch_update(Ordering::AcqRel, Ordering::Acquire, step).is_ok();
-            self.resolved.notify_waiters();
-            changed
-        };
-        match verdict {
+        let changed = match verdict {
             CheckVerdict::Up => {
                 self.failures.store(0, Ordering::Relaxed);
-                self.become_up(now, |health| health != Health::Up)
+                let page_failed =
+                    self.change(|word| word.page_fails.then_some(Word { page_fails: false, ..word }));
+                if page_failed.is_some_and(|word| word.reach == Reach::Reached) {
+                    self.up_since_ms.store(now.monotonic_ms, Ordering::Relaxed);
+                }
+                self.reached(now, |_| true) || page_failed.is_some()
             }
-            CheckVerdict::Unhealthy => down(Cause::Unhealthy),
-            CheckVerdict::Unreachable => down(Cause::Unreachable),
-        }
+            CheckVerdict::Unhealthy => self
+                .change(|word| {
+                    let reach = if word.lost_to_check() { Reach::Reached } else { word.reach };
+                    let failing = Word { page_fails: true, reach, ..word };
+                    (failing != word).then_some(failing)
+                })
+                .is_some(),
+            // Lasts until the check rises: no ejection that runs out by itself.
+            CheckVerdict::Unreachable => self
+                .change(|word| {
+                    let lost = Word { reach: Reach::Lost, until_ms: 0, ..word };
+                    (lost != word).then_some(lost)
+                })
+                .is_some(),
+        };
+        self.resolved.notify_waiters();
+        changed
     }
 
     /// Waits until nobody is suspected any more. Cheap to drop at a deadline.
     pub async fn suspicion_resolved(&self) {
         loop {
             let resolved = self.resolved.notified();
-            if Health::from_bits(self.health.load(Ordering::Acquire)) != Health::Suspect {
+            if self.word().reach != Reach::Suspect {
                 return;
             }
             resolved.await;
         }
     }
 
-    fn become_up(&self, now: Now, from: impl Fn(Health) -> bool) -> bool {
-        let step = |old: u64| from(Health::from_bits(old)).then_some(word(Health::Up, 0));
-        match self.health.fetch_update(Ordering::AcqRel, Ordering::Acquire, step) {
-            Ok(old) => {
-                // A blip is no start: only who was really down starts slowly.
-                if Health::from_bits(old) != Health::Suspect {
-                    self.up_since_ms.store(now.monotonic_ms, Ordering::Relaxed);
-                }
-                self.resolved.notify_waiters();
-                true
-            }
-            Err(_) => false,
+    /// Connections succeed again. Tells whether they did not before.
+    fn reached(&self, now: Now, from: impl Fn(Word) -> bool) -> bool {
+        let back = |word: Word| {
+            (word.reach != Reach::Reached && from(word)).then_some(Word {
+                reach: Reach::Reached,
+                until_ms: 0,
+                ..word
+            })
+        };
+        let Some(before) = self.change(back) else { return false };
+        // A blip is no start: only who was really gone starts slowly.
+        if before.reach == Reach::Lost {
+            self.up_since_ms.store(now.monotonic_ms, Ordering::Relaxed);
         }
+        self.resolved.notify_waiters();
+        true
     }
-}
 
-fn word(health: Health, until_ms: u64) -> u64 {
-    until_ms << 2 | health.to_bits()
-}
+    fn word(&self) -> Word {
+        Word::from_bits(self.health.load(Ordering::Acquire))
+    }
 
-fn until(now: Now, ejection: &Ejection) -> u64 {
-    now.monotonic_ms.saturating_add(millis(ejection.eject)).max(1)
-}
-
-fn ejection_over(word: u64, now: Now) -> bool {
-    let until_ms = word >> 2;
-    until_ms != 0 && until_ms <= now.monotonic_ms
+    /// Changes the word in one step; gives what it was, if it was changed.
+    fn change(&self, mut step: impl FnMut(Word) -> Option<Word>) -> Option<Word> {
+        let step = |bits| step(Word::from_bits(bits)).map(Word::to_bits);
+        self.health.fetch_update(Ordering::AcqRel, Ordering::Acquire, step).ok().map(Word::from_bits)
+    }
 }
 
 #[cfg(test)]
@@ -292,10 +289,52 @@ mod tests {
         assert!(live.check_verdict(CheckVerdict::Unhealthy, NOW));
         assert!(!live.check_verdict(CheckVerdict::Unhealthy, NOW));
         assert_eq!(live.health(later(1_000_000)), Health::Down(Cause::Unhealthy));
-        assert_eq!(live.connection_failed(NOW, &EJECTION), Failure::Ejected, "now there is proof");
+        assert!(live.check_verdict(CheckVerdict::Unreachable, NOW));
         assert_eq!(live.health(later(1_000_000)), Health::Down(Cause::Unreachable));
+        assert!(live.check_verdict(CheckVerdict::Unhealthy, NOW), "it answers again");
+        assert_eq!(live.health(NOW), Health::Down(Cause::Unhealthy));
         assert!(live.check_verdict(CheckVerdict::Up, NOW));
         assert_eq!(live.health(NOW), Health::Up);
+        assert_eq!(live.up_since_ms(), Some(10_000));
+    }
+
+    #[test]
+    fn a_failing_page_neither_lifts_an_ejection_nor_is_lifted_by_a_probe() {
+        let live = Live::default();
+        live.connection_failed(NOW, &EJECTION);
+        live.probe_result(false, NOW, &EJECTION);
+        assert!(live.check_verdict(CheckVerdict::Unhealthy, NOW));
+        assert_eq!(live.health(NOW), Health::Down(Cause::Unreachable), "still ejected");
+        assert_eq!(live.health(later(10_000)), Health::Suspect, "its time is over");
+        live.probe_result(true, later(10_000), &EJECTION);
+        assert_eq!(live.health(later(10_000)), Health::Down(Cause::Unhealthy), "the page still fails");
+        assert!(live.check_verdict(CheckVerdict::Up, later(11_000)));
+        assert_eq!(live.health(later(11_000)), Health::Up);
+    }
+
+    #[test]
+    fn a_blip_while_the_page_fails_is_probed_like_any_other() {
+        let live = Live::default();
+        live.check_verdict(CheckVerdict::Unhealthy, NOW);
+        assert_eq!(live.connection_failed(NOW, &EJECTION), Failure::FirstSuspicion);
+        assert_eq!(live.health(NOW), Health::Suspect);
+        live.probe_result(true, NOW, &EJECTION);
+        assert_eq!(live.health(NOW), Health::Down(Cause::Unhealthy));
+    }
+
+    #[test]
+    fn a_response_after_the_ejection_brings_it_back() {
+        let live = Live::default();
+        live.connection_failed(NOW, &EJECTION);
+        live.probe_result(false, NOW, &EJECTION);
+        live.request_succeeded(later(9_000));
+        assert_eq!(
+            live.health(later(9_000)),
+            Health::Down(Cause::Unreachable),
+            "one that was still under way"
+        );
+        live.request_succeeded(later(10_000));
+        assert_eq!(live.health(later(10_000)), Health::Up);
     }
 
     #[test]

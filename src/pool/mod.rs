@@ -12,6 +12,7 @@ mod live;
 mod ring;
 mod spec;
 mod state;
+mod word;
 
 pub use backend::{Backend, Pool};
 pub use live::{Live, Permit};

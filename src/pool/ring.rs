@@ -11,8 +11,8 @@ use siphasher::sip128::SipHasher24;
 
 use crate::names::{BackendId, BackendIndex};
 
-/// Points on the ring are 160 per unit of weight; a unit is the smallest share that is kept apart.
-const MAX_UNITS: u32 = 64;
+/// 160 points each; 5 MB of ring and some tens of milliseconds to build it.
+const MAX_UNITS: u64 = 4096;
 
 /// The weighted Ketama ring of one pool.
 pub(super) struct Ring {
@@ -74,18 +74,13 @@ impl std::fmt::Debug for Ring {
     }
 }
 
-/// Weights as whole units: divided by their common divisor, and scaled down where that is not enough. A weight
-/// above zero keeps at least one unit.
+/// Weights as units of 160 points. A weight counts as it stands, whatever the others are: a scale made from all
+/// of them would change with one of them, and move the sessions of all. Only where the ring would grow too
+/// large are all weights halved, as often as needed; one above zero keeps at least one unit.
 fn units(weights: &[u16]) -> Vec<u32> {
-    let divisor = weights.iter().fold(0, |divisor, weight| gcd(divisor, u32::from(*weight))).max(1);
-    let largest = weights.iter().copied().max().map_or(1, u32::from) / divisor;
-    let scale =
-        |weight: u32| if largest > MAX_UNITS { (weight * MAX_UNITS + largest / 2) / largest } else { weight };
-    weights.iter().map(|weight| scale(u32::from(*weight) / divisor).max(1)).collect()
-}
-
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
+    let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
+    let halvings = (0..u16::BITS).find(|halvings| total >> halvings <= MAX_UNITS).unwrap_or(u16::BITS - 1);
+    weights.iter().map(|weight| u32::from(weight >> halvings).max(1)).collect()
 }
 
 fn place(id: &BackendId, index: u16) -> SocketAddr {
@@ -170,6 +165,24 @@ mod tests {
     }
 
     #[test]
+    fn a_new_weight_moves_only_the_share_that_it_changes() {
+        let moved = |before: &[(&str, u16)], after: &[(&str, u16)]| {
+            let (before, after) = (owners(before), owners(after));
+            before.iter().zip(&after).filter(|(was, is)| was != is).count() as f64 / 20_000.0
+        };
+        let four = [("a", 2), ("b", 2), ("c", 2), ("d", 2)];
+        let fifth = moved(&four, &[("a", 2), ("b", 2), ("c", 2), ("d", 2), ("e", 1)]);
+        assert!(fifth < 0.16, "a ninth is due, {fifth} moved");
+        let heavier = moved(&four, &[("a", 2), ("b", 2), ("c", 2), ("d", 3)]);
+        assert!(heavier < 0.16, "a twelfth is due, {heavier} moved");
+        let (hundred, fifty) = ([("a", 100), ("b", 100)], [("a", 100), ("b", 50)]);
+        let lighter = moved(&hundred, &fifty);
+        assert!(lighter < 0.22, "a sixth is due, {lighter} moved");
+        let largest = moved(&[("a", 100), ("b", 100), ("c", 100)], &[("a", 100), ("b", 100), ("c", 130)]);
+        assert!(largest < 0.12, "a sixteenth is due, {largest} moved");
+    }
+
+    #[test]
     fn the_last_one_of_many_is_found_and_nobody_is_asked_twice() {
         let ids: Vec<String> = (0..300).map(|n| format!("b{n}")).collect();
         let backends: Vec<_> = ids.iter().map(|id| (id.as_str(), 1)).collect();
@@ -203,8 +216,10 @@ mod tests {
 
     #[test]
     fn large_weights_are_scaled() {
-        assert_eq!(units(&[65_535, 1, 32_768]), [64, 1, 32]);
-        assert_eq!(units(&[100, 200]), [1, 2]);
-        assert_eq!(units(&[7]), [1]);
+        assert_eq!(units(&[100, 200, 1]), [100, 200, 1]);
+        assert_eq!(units(&[2048, 2048]), [2048, 2048]);
+        assert_eq!(units(&[2048, 2048, 2]), [1024, 1024, 1]);
+        assert_eq!(units(&[65_535, 1, 32_768]), [2047, 1, 1024]);
+        assert!(units(&[65_535; 5_000]).iter().all(|units| *units == 1));
     }
 }

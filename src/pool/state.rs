@@ -10,6 +10,9 @@
 //! | any         | check falls: connection fails           | down (unreachable)              |
 //! | down        | check rises                             | up                              |
 //!
+//! A failed connection and a failing page are kept apart (`word.rs`): a page that fails during an ejection does
+//! not end it, and a probe that connects does not mend the page.
+//!
 //! A check that began before the failure says nothing about it; checks rise by several in a row, so one
 //! that was already under way cannot bring a backend back alone. A backend that was ejected by real requests
 //! comes back by what the next probe says, whoever makes it.
@@ -82,24 +85,4 @@ pub enum Failure {
     Counted,
     /// One too many: the backend is out.
     Ejected,
-}
-
-impl Health {
-    pub(super) fn to_bits(self) -> u64 {
-        match self {
-            Self::Up => 0,
-            Self::Suspect => 1,
-            Self::Down(Cause::Unreachable) => 2,
-            Self::Down(Cause::Unhealthy) => 3,
-        }
-    }
-
-    pub(super) fn from_bits(bits: u64) -> Self {
-        match bits & 3 {
-            0 => Self::Up,
-            1 => Self::Suspect,
-            2 => Self::Down(Cause::Unreachable),
-            _ => Self::Down(Cause::Unhealthy),
-        }
-    }
 }
