@@ -1,0 +1,80 @@
+//! Plays incidents on load balancers, with real applications and real cookie jars, and counts what was lost:
+//! `make survival`.
+//!
+//! `survival [--only NUMBER] [--contender NAME]` prints the table; it ends with 1 where Steadfast lost what it
+//! could have kept.
+
+#![expect(clippy::disallowed_methods, reason = "a program about time reads clocks")]
+
+mod app;
+mod client;
+mod contender;
+mod contenders;
+mod field;
+mod incidents;
+mod judge;
+mod server;
+mod table;
+
+use std::process::ExitCode;
+
+use contender::{Contender, Failure};
+use contenders::steadfast::Steadfast;
+use field::Field;
+use incidents::Incident;
+use table::{Row, print_row, print_summary};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.split_first() {
+        Some((first, rest)) if first == "app" => app::run(rest).map(|()| true),
+        _ => play_all(&arguments),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("survival: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn play_all(arguments: &[String]) -> Result<bool, Failure> {
+    let option = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)
+    };
+    let only: Option<u32> = option("--only").map(|number| number.parse()).transpose()?;
+    let contender = option("--contender");
+    let mut rows = Vec::new();
+    let makers = makers();
+    let makers: Vec<_> = makers
+        .iter()
+        .filter(|make| contender.is_none_or(|name| make().name().starts_with(name.as_str())))
+        .collect();
+    for incident in incidents::all().iter().filter(|incident| only.is_none_or(|only| incident.number == only))
+    {
+        let mut row = Row::new(incident.number, incident.name);
+        for make in &makers {
+            let contender = make();
+            row.add(contender.name(), play(incident, contender));
+        }
+        print_row(&row);
+        rows.push(row);
+    }
+    print_summary(&rows);
+    Ok(rows.iter().all(Row::steadfast_is_clean))
+}
+
+type Make = fn() -> Box<dyn Contender>;
+
+fn makers() -> Vec<Make> {
+    vec![|| Box::new(Steadfast::default())]
+}
+
+fn play(incident: &Incident, contender: Box<dyn Contender>) -> Result<judge::Count, Failure> {
+    let mut field = Field::new(contender, incident.servers, incident.replicas, incident.backend_limit)?;
+    (incident.play)(&mut field)?;
+    Ok(field.judge.count())
+}
