@@ -8,15 +8,17 @@ use std::time::Duration;
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
-use pingora::services::background::GenBackgroundService;
+use pingora::services::background::{BackgroundService, GenBackgroundService};
+use tokio::sync::watch;
 
 use crate::config::{self, Checked};
 use crate::error::Error;
-use crate::health::Monitor;
 use crate::hooks::{Chain, Hook};
 use crate::l7::Proxy;
-use crate::lifecycle::{HealthService, PidFile, Stop, Stopper, wait_for_drain};
-use crate::listen::{Bounds, Counts, Door, HeadLimits, HttpListeners, ListenerFacts, bind};
+use crate::lifecycle::{
+    BoundListener, HealthService, PidFile, ReloadService, Reloader, Stop, Stopper, bounds, wait_for_drain,
+};
+use crate::listen::{Counts, Door, HttpListeners, ListenerFacts, bind};
 use crate::names::ListenerName;
 use crate::snapshot::{Current, Secrets, Snapshot};
 use crate::telemetry;
@@ -32,6 +34,8 @@ use crate::telemetry;
 pub struct Steadfast {
     checked: Checked,
     hooks: Chain,
+    /// The file to reload from.
+    source: Option<PathBuf>,
 }
 
 impl Steadfast {
@@ -40,12 +44,13 @@ impl Steadfast {
     /// # Errors
     /// Every problem of the file, each with its position.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        Ok(Self::from_checked(config::load(path.as_ref())?))
+        let path = path.as_ref();
+        Ok(Self { source: Some(path.to_owned()), ..Self::from_checked(config::load(path)?) })
     }
 
     /// Takes a configuration that was checked already.
     pub fn from_checked(checked: Checked) -> Self {
-        Self { checked, hooks: Chain::default() }
+        Self { checked, hooks: Chain::default(), source: None }
     }
 
     /// Adds a hook behind those added before.
@@ -77,24 +82,21 @@ impl Steadfast {
         let proxy = Arc::new(proxy);
         let doors = sockets.into_iter().enumerate().map(|(index, (socket, listener))| {
             let facts = ListenerFacts { name: listener.name.clone(), index };
-            let bounds = Bounds {
-                head: HeadLimits {
-                    bytes: listener.limits.head_bytes,
-                    fields: listener.limits.header_fields,
-                    target_bytes: listener.limits.uri_bytes,
-                    body_bytes: listener.limits.body_bytes,
-                },
-                head_timeout: listener.timeouts.head,
-                idle: listener.timeouts.idle,
-                connections: listener.limits.connections,
-            };
-            let door = Door::new(Arc::clone(&proxy), Arc::new(facts), bounds, Arc::new(Counts::default()));
-            (socket, Arc::new(door))
+            let door = Door::new(Arc::clone(&proxy), Arc::new(facts), bounds(&listener), Arc::default());
+            (socket, listener.address, Arc::new(door))
         });
-        Ok(Bound { doors: doors.collect(), current, counts, conf, pid_file })
+        let (mut listeners, mut bound) = (Vec::new(), Vec::new());
+        for (socket, address, door) in doors {
+            let (name, bounds) = (door.facts().name.clone(), Arc::clone(door.bounds()));
+            bound.push(BoundListener { name, address, bounds });
+            listeners.push((socket, door));
+        }
+        let threads = conf.threads;
+        let reloader = self.source.map(|source| Reloader::new(source, Arc::clone(&current), bound, threads));
+        Ok(Bound { doors: listeners, current, counts, conf, pid_file, reloader })
     }
 
-    /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once).
+    /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once). SIGHUP reloads the file.
     ///
     /// # Errors
     /// It could not be started.
@@ -112,6 +114,7 @@ pub struct Bound {
     counts: Arc<telemetry::Counts>,
     conf: ServerConf,
     pid_file: Option<PathBuf>,
+    reloader: Option<(Reloader, watch::Receiver<()>)>,
 }
 
 impl Bound {
@@ -133,7 +136,7 @@ impl Bound {
         &self.counts
     }
 
-    /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once).
+    /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once). SIGHUP reloads the file.
     ///
     /// # Errors
     /// The server could not be started.
@@ -163,13 +166,14 @@ impl Bound {
         let grace = Duration::from_secs(self.conf.grace_period_seconds.unwrap_or(0));
         let threads = self.conf.threads;
         let counts = self.doors.iter().map(|(_, door)| Arc::clone(door.counts())).collect();
-        let monitor = Monitor::new(self.current.load().watched());
         let mut server = Server::new_with_opt_and_conf(None, self.conf);
         server.bootstrap();
         server.add_service(HttpListeners::new(self.doors, threads));
-        let mut health = GenBackgroundService::new("health".to_owned(), Arc::new(HealthService(monitor)));
-        health.threads = Some(1);
-        server.add_service(health);
+        let (reloader, changed) = self.reloader.unzip();
+        server.add_service(background("health", HealthService { current: self.current, changed }));
+        if let Some(reloader) = reloader.filter(|_| signals) {
+            server.add_service(background("reload", ReloadService(Arc::new(reloader))));
+        }
         let (stop, stopper, said) = Stop::new(signals);
         // Pingora sleeps its whole grace period; nobody waits for that thread.
         let run = move || server.run(RunArgs { shutdown_signal: Box::new(stop) });
@@ -179,6 +183,16 @@ impl Bound {
     }
 }
 
+/// A service beside the listeners, on one thread of its own.
+fn background<S: BackgroundService + Send + Sync + 'static>(
+    name: &str,
+    service: S,
+) -> GenBackgroundService<S> {
+    let mut service = GenBackgroundService::new(name.to_owned(), Arc::new(service));
+    service.threads = Some(1);
+    service
+}
+
 impl std::fmt::Debug for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bound").field("addresses", &self.addresses()).finish_non_exhaustive()
@@ -186,7 +200,7 @@ impl std::fmt::Debug for Bound {
 }
 
 struct Run {
-    said: tokio::sync::watch::Receiver<Option<crate::lifecycle::Manner>>,
+    said: watch::Receiver<Option<crate::lifecycle::Manner>>,
     counts: Vec<Arc<Counts>>,
     grace: Duration,
 }

@@ -1,11 +1,13 @@
-//! Start and stop: signals, and the end of the last connection.
+//! Start, reload and stop: signals, another configuration, and the end of the last connection.
 //!
-//! May use snapshot, health and listen.
+//! May use config, snapshot, health and listen.
 
 mod pid_file;
+mod reload;
 mod stop;
 mod watch;
 
 pub(crate) use pid_file::PidFile;
+pub(crate) use reload::{BoundListener, ReloadService, Reloader, bounds};
 pub(crate) use stop::{Manner, Stop, Stopper, wait_for_drain};
 pub(crate) use watch::HealthService;

@@ -1,21 +1,44 @@
 //! The health monitor as a service of Pingora's, on one thread of its own.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
+use tokio::sync::watch;
 
 use crate::health::Monitor;
+use crate::snapshot::Current;
 
-/// Runs the health monitor until the server stops.
+/// Watches the pools of the snapshot in force until the server stops.
 #[derive(Debug)]
-pub(crate) struct HealthService(pub Monitor);
+pub(crate) struct HealthService {
+    pub(crate) current: Arc<Current>,
+    /// Hears when another snapshot is in force; `None`: never.
+    pub(crate) changed: Option<watch::Receiver<()>>,
+}
 
 #[async_trait]
 impl BackgroundService for HealthService {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        tokio::select! {
-            () = self.0.run() => {}
-            _ = shutdown.wait_for(|stopping| *stopping) => {}
+        let mut changed = self.changed.clone();
+        loop {
+            let monitor = Monitor::new(self.current.load().watched());
+            tokio::select! {
+                () = monitor.run() => return,
+                () = hears(&mut changed) => {}
+                _ = shutdown.wait_for(|stopping| *stopping) => return,
+            }
         }
+    }
+}
+
+async fn hears(changed: &mut Option<watch::Receiver<()>>) {
+    let heard = match changed {
+        Some(changed) => changed.changed().await.is_ok(),
+        None => false,
+    };
+    if !heard {
+        std::future::pending::<()>().await;
     }
 }

@@ -4,6 +4,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::BytesMut;
 use pingora::apps::HttpServerApp;
 use pingora::protocols::http::ServerSession;
@@ -41,7 +42,8 @@ pub struct Bounds {
 pub struct Door<A> {
     app: Arc<A>,
     facts: Arc<ListenerFacts>,
-    bounds: Bounds,
+    /// Read once for each connection.
+    bounds: Arc<ArcSwap<Bounds>>,
     counts: Arc<Counts>,
 }
 
@@ -60,7 +62,12 @@ enum Arrival {
 impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     /// A door for one listener.
     pub fn new(app: Arc<A>, facts: Arc<ListenerFacts>, bounds: Bounds, counts: Arc<Counts>) -> Self {
-        Self { app, facts, bounds, counts }
+        Self { app, facts, bounds: Arc::new(ArcSwap::from_pointee(bounds)), counts }
+    }
+
+    /// What new connections go by; may be replaced at any time.
+    pub fn bounds(&self) -> &Arc<ArcSwap<Bounds>> {
+        &self.bounds
     }
 
     /// Counts of this listener.
@@ -75,7 +82,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
 
     /// Open connections that are allowed at once.
     pub fn connection_limit(&self) -> usize {
-        self.bounds.connections
+        self.bounds.load().connections
     }
 
     /// The application behind it.
@@ -88,11 +95,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         let Ok(peer) = tcp.peer_addr() else { return };
         let connection = Arc::new(Connection::new(Arc::clone(&self.facts), peer));
         let mut stream = Box::new(ClientStream::new(tcp));
+        let bounds = **self.bounds.load();
         // Both stay registered from one request to the next, which is cheaper than doing it anew.
-        let mut idle = pin!(sleep(self.bounds.idle));
+        let mut idle = pin!(sleep(bounds.idle));
         let mut stopping = pin!(stop(shutdown.clone()));
         loop {
-            let arrival = self.arrival(&mut stream, idle.as_mut(), stopping.as_mut());
+            let arrival = arrival(&mut stream, &bounds, idle.as_mut(), stopping.as_mut());
             let (read, head_length, framing) = match arrival.await {
                 Arrival::Request { read, head_length, framing } => (read, head_length, framing),
                 Arrival::Refused(rejection) => return self.refuse(&mut stream, rejection, peer).await,
@@ -101,64 +109,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
             let Ok(message) = stream.begin(read, head_length, framing) else {
                 return self.refuse(&mut stream, Rejection::Malformed("bad chunks"), peer).await;
             };
-            match self.pass_on(stream, message, &connection, &shutdown).await {
+            match self.pass_on(stream, message, bounds.idle, &connection, &shutdown).await {
                 Some(next) => stream = next,
                 None => return,
-            }
-        }
-    }
-
-    /// Waits for a request: without a buffer until its first byte, then until its head is whole.
-    async fn arrival(
-        &self,
-        stream: &mut ClientStream,
-        mut idle: Pin<&mut Sleep>,
-        stopping: Pin<&mut impl Future<Output = ()>>,
-    ) -> Arrival {
-        let mut read = stream.take_ahead();
-        if read.is_empty() {
-            idle.as_mut().reset(Instant::now() + self.bounds.idle);
-            let ready = tokio::select! {
-                biased;
-                ready = stream.tcp().readable() => ready.is_ok(),
-                () = stopping => false,
-                () = idle => false,
-            };
-            if !ready {
-                return Arrival::Over;
-            }
-            read.reserve(FIRST_READ);
-        }
-        let mut searched = 0;
-        // Its clock runs from the first wait within a head, and most heads arrive whole.
-        let mut late = pin!(async { sleep(self.bounds.head_timeout).await });
-        loop {
-            if searched < read.len() {
-                let blank = leading_blank(&read);
-                if blank > 0 && searched == 0 {
-                    let _ = read.split_to(blank);
-                }
-                match inspect(&read, searched, &self.bounds.head) {
-                    Ok(Head::Whole { length, framing }) => {
-                        return Arrival::Request { read, head_length: length, framing };
-                    }
-                    Ok(Head::Partial) => searched = read.len(),
-                    Err(rejection) => return Arrival::Refused(rejection),
-                }
-            }
-            // By `poll_read`, which knows that a short read has emptied the socket, and saves whoever polls next
-            // a read in vain.
-            tokio::select! {
-                biased;
-                result = stream.tcp_mut().read_buf(&mut read) => match result {
-                    Ok(0) | Err(_) => return Arrival::Over,
-                    Ok(_) => {}
-                },
-                // Nothing came after the wake-up: as good as idle.
-                () = &mut late => return match read.is_empty() {
-                    true => Arrival::Over,
-                    false => Arrival::Refused(Rejection::TimedOut),
-                },
             }
         }
     }
@@ -168,13 +121,14 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         &self,
         stream: Box<ClientStream>,
         message: BytesMut,
+        idle: Duration,
         connection: &Arc<Connection>,
         shutdown: &ShutdownWatch,
     ) -> Option<Box<ClientStream>> {
         let before = connection.requests();
         let mut session = ServerSession::new_http1(stream);
         // Any HTTP/1.1 request makes it endless again; the wait between requests is ours alone.
-        session.set_keepalive(Some(self.bounds.idle.as_secs().max(1)));
+        session.set_keepalive(Some(idle.as_secs().max(1)));
         session.set_connection_user_context(Some(Box::new(Arc::clone(connection))));
         session.set_pipelined_prefix(message);
         let reused = self.app.process_new_http(session, shutdown).await;
@@ -217,6 +171,61 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
             }
         })
         .await;
+    }
+}
+
+/// Waits for a request: without a buffer until its first byte, then until its head is whole.
+async fn arrival(
+    stream: &mut ClientStream,
+    bounds: &Bounds,
+    mut idle: Pin<&mut Sleep>,
+    stopping: Pin<&mut impl Future<Output = ()>>,
+) -> Arrival {
+    let mut read = stream.take_ahead();
+    if read.is_empty() {
+        idle.as_mut().reset(Instant::now() + bounds.idle);
+        let ready = tokio::select! {
+            biased;
+            ready = stream.tcp().readable() => ready.is_ok(),
+            () = stopping => false,
+            () = idle => false,
+        };
+        if !ready {
+            return Arrival::Over;
+        }
+        read.reserve(FIRST_READ);
+    }
+    let mut searched = 0;
+    // Its clock runs from the first wait within a head, and most heads arrive whole.
+    let mut late = pin!(async { sleep(bounds.head_timeout).await });
+    loop {
+        if searched < read.len() {
+            let blank = leading_blank(&read);
+            if blank > 0 && searched == 0 {
+                let _ = read.split_to(blank);
+            }
+            match inspect(&read, searched, &bounds.head) {
+                Ok(Head::Whole { length, framing }) => {
+                    return Arrival::Request { read, head_length: length, framing };
+                }
+                Ok(Head::Partial) => searched = read.len(),
+                Err(rejection) => return Arrival::Refused(rejection),
+            }
+        }
+        // By `poll_read`, which knows that a short read has emptied the socket, and saves whoever polls next
+        // a read in vain.
+        tokio::select! {
+            biased;
+            result = stream.tcp_mut().read_buf(&mut read) => match result {
+                Ok(0) | Err(_) => return Arrival::Over,
+                Ok(_) => {}
+            },
+            // Nothing came after the wake-up: as good as idle.
+            () = &mut late => return match read.is_empty() {
+                true => Arrival::Over,
+                false => Arrival::Refused(Rejection::TimedOut),
+            },
+        }
     }
 }
 

@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("listen", &[]),
     ("snapshot", &["config", "route", "pool", "affinity", "health"]),
     ("l7", &["snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
-    ("lifecycle", &["snapshot", "health", "listen"]),
+    ("lifecycle", &["config", "snapshot", "health", "listen"]),
     ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
     ("discovery", &["pool"]),
     ("admin", &["snapshot", "telemetry", "lifecycle", "affinity"]),
