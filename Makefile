@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help deps e2e-deps run build test e2e lint deny bench bench-floor bench-idle
+.PHONY: help deps e2e-deps survival-deps run build test e2e lint deny survival bench bench-floor bench-idle
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,11 +41,19 @@ run: deps ## Start the demonstration
 
 test: deps ## Run all tests that need no other server
 	cargo build --examples
-	cargo test --lib --bins --test suite --test simulation
+	cargo test --lib --bins --test suite --test simulation --test survival
 	cargo test --doc
 
 e2e: deps e2e-deps ## Run the end-to-end tests with three real Tomcats
 	cargo test --test e2e -- --ignored --nocapture
+
+survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what
+	cargo build --profile quick --bin steadfast --example survival
+	target/quick/examples/survival
+
+survival-deps: ## Install the others that take part: HAProxy and NGINX
+	$(call install,haproxy,haproxy)
+	$(call install,nginx,nginx)
 
 lint: deps ## Check format, lints and documentation
 	cargo fmt --all --check

@@ -9,6 +9,7 @@ use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use pingora::services::background::{BackgroundService, GenBackgroundService};
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use crate::config::{self, Checked};
@@ -16,7 +17,8 @@ use crate::error::Error;
 use crate::hooks::{Chain, Hook};
 use crate::l7::Proxy;
 use crate::lifecycle::{
-    BoundListener, HealthService, PidFile, ReloadService, Reloader, Stop, Stopper, bounds, wait_for_drain,
+    BoundListener, HealthService, PidFile, ReloadService, Reloader, Stop, Stopper, bounds, hear_hangups,
+    wait_for_drain,
 };
 use crate::listen::{Counts, Door, HttpListeners, ListenerFacts, bind};
 use crate::names::ListenerName;
@@ -93,7 +95,7 @@ impl Steadfast {
         }
         let threads = conf.threads;
         let reloader = self.source.map(|source| Reloader::new(source, Arc::clone(&current), bound, threads));
-        Ok(Bound { doors: listeners, current, counts, conf, pid_file, reloader })
+        Ok(Bound { doors: listeners, current, counts, conf, pid_file, reloader, hangups: None })
     }
 
     /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once). SIGHUP reloads the file.
@@ -101,7 +103,9 @@ impl Steadfast {
     /// # Errors
     /// It could not be started.
     pub fn run(self) -> Result<(), Error> {
-        self.bind()?.run()
+        let cannot = |source| Error::System { what: "cannot listen to SIGHUP", source };
+        let hangups = hear_hangups().map_err(cannot)?;
+        Bound { hangups: Some(hangups), ..self.bind()? }.run()
     }
 }
 
@@ -115,6 +119,7 @@ pub struct Bound {
     conf: ServerConf,
     pid_file: Option<PathBuf>,
     reloader: Option<(Reloader, watch::Receiver<()>)>,
+    hangups: Option<Signal>,
 }
 
 impl Bound {
@@ -171,8 +176,10 @@ impl Bound {
         server.add_service(HttpListeners::new(self.doors, threads));
         let (reloader, changed) = self.reloader.unzip();
         server.add_service(background("health", HealthService { current: self.current, changed }));
-        if let Some(reloader) = reloader.filter(|_| signals) {
-            server.add_service(background("reload", ReloadService(Arc::new(reloader))));
+        if signals && let Some(reloader) = reloader {
+            let cannot = |source| Error::System { what: "cannot listen to SIGHUP", source };
+            let hangups = self.hangups.map_or_else(hear_hangups, Ok).map_err(cannot)?;
+            server.add_service(background("reload", ReloadService::new(reloader, hangups)));
         }
         let (stop, stopper, said) = Stop::new(signals);
         // Pingora sleeps its whole grace period; nobody waits for that thread.

@@ -170,6 +170,7 @@ impl World {
             try_home: true,
             slow_start: Duration::ZERO,
             ejection: Ejection { consecutive_failures: 5, eject: Duration::from_secs(10) },
+            limits: None,
             seed: SEED,
         };
         Pool::new(spec, |id| {

@@ -37,5 +37,11 @@ mod hooks;
 #[path = "suite/hostile_tokens.rs"]
 mod hostile_tokens;
 #[cfg(test)]
+#[path = "suite/limits.rs"]
+mod limits;
+#[cfg(test)]
+#[path = "suite/reload.rs"]
+mod reload;
+#[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;

@@ -27,6 +27,7 @@ pub(crate) fn pool(backends: u16) -> Pool {
         try_home: true,
         slow_start: Duration::ZERO,
         ejection: Ejection { consecutive_failures: 5, eject: Duration::from_secs(10) },
+        limits: None,
         seed: HashSeed([7; 16]),
     };
     Pool::new(spec, |_| None)

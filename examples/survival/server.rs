@@ -1,13 +1,14 @@
 //! One application server as the program handles it: started, killed, stopped for a while, told things.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use socket2::{Domain, Socket, Type};
 
 use crate::contender::Failure;
 
@@ -106,7 +107,13 @@ pub(crate) fn wait_for(address: SocketAddr, who: &str) -> Result<(), Failure> {
     Err(format!("{who} does not accept on {address}").into())
 }
 
-/// An address that the kernel says is free.
+/// An address that the kernel chose, and that it gives to nobody else while this program runs: it stays bound,
+/// without listening, beside whoever listens on it.
 pub(crate) fn free_address() -> Result<SocketAddr, Failure> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())?;
+    let address = socket.local_addr()?.as_socket().ok_or("no IP address")?;
+    std::mem::forget(socket);
+    Ok(address)
 }

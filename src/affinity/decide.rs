@@ -39,6 +39,8 @@ pub enum Refusal {
     NoBackend,
     /// The backend that held the session is gone, and `on_lost_backend` is `fail`.
     LostBackend,
+    /// The backend is full, and its queue is, too, or the wait was too long.
+    Full,
 }
 
 impl Refusal {
@@ -47,6 +49,7 @@ impl Refusal {
         match self {
             Self::NoBackend => "no_backend",
             Self::LostBackend => "lost_backend",
+            Self::Full => "full",
         }
     }
 }
@@ -182,8 +185,7 @@ fn by_hash(evidence: &Evidence, pool: &Pool, at: Circumstance) -> Verdict {
 }
 
 fn first_choice(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumstance) -> Verdict {
-    let takes_new =
-        |index: &BackendIndex| pool.backend(*index).is_some_and(|backend| backend.takes_new(at.now));
+    let takes_new = |index: &BackendIndex| pool.welcomes(*index, at.now);
     let contact = &evidence.contact;
     let key = match (policy.mode, policy.first_contact) {
         (Mode::None, _) | (_, FirstContact::Balance) => {

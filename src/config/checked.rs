@@ -140,6 +140,21 @@ pub struct Pool {
     pub timeouts: PoolTimeouts,
     /// When a request is tried again.
     pub retries: Retries,
+    /// Bounds on what each backend is given at once, if any.
+    pub limits: Option<PoolLimits>,
+}
+
+/// Bounds on what each backend is given at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolLimits {
+    /// Requests in flight at one backend; more of them wait.
+    pub connections_per_backend: u32,
+    /// Requests that wait, at each backend. Default 1000.
+    pub queue_length: usize,
+    /// How long one waits. Default 5 s.
+    pub queue_wait: Duration,
+    /// Whether requests of running sessions go in before those of new ones. Default true.
+    pub existing_sessions_first: bool,
 }
 
 /// One server.

@@ -8,6 +8,7 @@ use pingora::Result;
 use pingora::proxy::Session;
 use tokio::time::timeout;
 
+use super::admit::admit;
 use super::arrive::{client, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
@@ -48,13 +49,19 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
             return reply::own(session, 500).await;
         }
     };
+    let (decision, permit) = match admit(&served, &evidence, decision).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => {
+            log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
+            return reply::unavailable(session, refusal).await;
+        }
+    };
     if repeatable(session, &served.retries) {
         // Kept for a second try; only as much as fits into Pingora's 64 KiB.
         session.enable_retry_buffering();
     }
     let preflight = session.req_header().method == Method::OPTIONS
         && session.req_header().headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let permit = served.pool.backend(decision.backend).map(|backend| backend.live().admit());
     ctx.stage = Stage::Placed(Box::new(Placed {
         served,
         client,

@@ -7,6 +7,7 @@
 //!
 //! May use snapshot, route, affinity, pool, health (to start a probe), hooks, telemetry and listen.
 
+mod admit;
 mod answer;
 mod arrive;
 mod choose;
@@ -18,5 +19,6 @@ mod log;
 mod proxy;
 mod reply;
 mod retry;
+mod tunnel;
 
 pub(crate) use proxy::Proxy;

@@ -8,6 +8,6 @@ mod stop;
 mod watch;
 
 pub(crate) use pid_file::PidFile;
-pub(crate) use reload::{BoundListener, ReloadService, Reloader, bounds};
+pub(crate) use reload::{BoundListener, ReloadService, Reloader, bounds, hear_hangups};
 pub(crate) use stop::{Manner, Stop, Stopper, wait_for_drain};
 pub(crate) use watch::HealthService;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{self, Checked, Problems, checked};
@@ -123,24 +124,41 @@ pub(crate) fn bounds(listener: &checked::Listener) -> Bounds {
     }
 }
 
+/// Hears SIGHUP from now on; without it, one that comes early would end the process.
+///
+/// # Errors
+/// The system allows no signal handler.
+pub(crate) fn hear_hangups() -> std::io::Result<Signal> {
+    // Only for its handler; whichever runtime waits for the signal will hear it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    signal(SignalKind::hangup())
+}
+
 /// Reloads on SIGHUP.
-#[derive(Debug)]
-pub(crate) struct ReloadService(pub(crate) Arc<Reloader>);
+pub(crate) struct ReloadService {
+    reloader: Reloader,
+    hangups: Mutex<Option<Signal>>,
+}
+
+impl ReloadService {
+    /// Reloads whenever one of these comes.
+    pub(crate) fn new(reloader: Reloader, hangups: Signal) -> Self {
+        Self { reloader, hangups: Mutex::new(Some(hangups)) }
+    }
+}
 
 #[async_trait]
 impl BackgroundService for ReloadService {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut hangups = match signal(SignalKind::hangup()) {
-            Ok(hangups) => hangups,
-            Err(error) => return log::error!("cannot listen to SIGHUP: {error}"),
-        };
+        let Some(mut hangups) = self.hangups.lock().take() else { return };
         loop {
             tokio::select! {
                 _ = hangups.recv() => {}
                 _ = shutdown.wait_for(|stopping| *stopping) => return,
             }
-            match self.0.reload() {
-                Ok(()) => log::info!("configuration reloaded from {}", self.0.source.display()),
+            match self.reloader.reload() {
+                Ok(()) => log::info!("configuration reloaded from {}", self.reloader.source.display()),
                 Err(error) => log::error!("configuration refused, the one before stays in force: {error}"),
             }
         }

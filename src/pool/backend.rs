@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use siphasher::sip::SipHasher24;
 
 use super::balance::{Bound, Candidate, RoundRobin, least_connections, random};
+use super::gate::Limits;
 use super::live::Live;
 use super::ring::Ring;
 use super::spec::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, PoolSpec};
@@ -26,6 +27,7 @@ pub struct Pool {
     algorithm: Algorithm,
     load_factor: f64,
     ejection: Ejection,
+    limits: Option<Limits>,
     seed: HashSeed,
 }
 
@@ -67,6 +69,7 @@ impl Pool {
             algorithm: spec.algorithm,
             load_factor: spec.load_factor,
             ejection: spec.ejection,
+            limits: spec.limits,
             seed: spec.seed,
             backends,
         }
@@ -112,6 +115,16 @@ impl Pool {
         &self.ejection
     }
 
+    /// Bounds on the requests in flight at each backend, if any.
+    pub fn limits(&self) -> Option<&Limits> {
+        self.limits.as_ref()
+    }
+
+    /// Whether a new session may be given to the backend now: it takes new ones, and has room.
+    pub fn welcomes(&self, index: BackendIndex, now: Now) -> bool {
+        self.takes_new(index, now) && self.has_room(index)
+    }
+
     /// The one successor of a session: the first backend from `key` on that takes new sessions, whatever its
     /// load, so that all replicas choose the same.
     pub fn successor(&self, key: u64, now: Now) -> Option<BackendIndex> {
@@ -127,9 +140,9 @@ impl Pool {
     pub fn place(&self, key: u64, now: Now, draw: u64) -> Option<BackendIndex> {
         match self.algorithm {
             Algorithm::ConsistentHash => self.place_on_ring(key, now),
-            Algorithm::RoundRobin => self.round_robin.next(self.candidates(now)),
-            Algorithm::Random => random(self.candidates(now), draw),
-            Algorithm::LeastConnections => least_connections(self.candidates(now), draw),
+            Algorithm::RoundRobin => self.round_robin.next(self.candidates_with_room(now)),
+            Algorithm::Random => random(self.candidates_with_room(now), draw),
+            Algorithm::LeastConnections => least_connections(self.candidates_with_room(now), draw),
         }
     }
 
@@ -154,7 +167,9 @@ impl Pool {
         let bound = Bound::new(self.load_factor, assigned, weights);
         let within = |index: BackendIndex| {
             self.backend(index).is_some_and(|backend| {
-                backend.takes_new(now) && bound.allows(backend.live.assigned(), backend.share(now))
+                backend.takes_new(now)
+                    && self.has_room(index)
+                    && bound.allows(backend.live.assigned(), backend.share(now))
             })
         };
         self.ring.find(key, within).or_else(|| self.successor(key, now))
@@ -162,6 +177,17 @@ impl Pool {
 
     fn takes_new(&self, index: BackendIndex, now: Now) -> bool {
         self.backend(index).is_some_and(|backend| backend.takes_new(now))
+    }
+
+    fn has_room(&self, index: BackendIndex) -> bool {
+        let Some(limits) = &self.limits else { return true };
+        self.backend(index).is_some_and(|backend| backend.live.in_flight() < limits.connections)
+    }
+
+    /// Where all are full, all of them: somebody has to be waited for.
+    fn candidates_with_room(&self, now: Now) -> impl Iterator<Item = Candidate> + Clone {
+        let all_full = !self.candidates(now).any(|candidate| self.has_room(candidate.index));
+        self.candidates(now).filter(move |candidate| all_full || self.has_room(candidate.index))
     }
 
     fn candidates(&self, now: Now) -> impl Iterator<Item = Candidate> + Clone {
@@ -267,7 +293,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::pool::{CheckVerdict, Ejection};
+    use crate::pool::{Asker, CheckVerdict, Ejection};
 
     const NOW: Now = Now { monotonic_ms: 10_000, unix_s: 0 };
 
@@ -286,6 +312,7 @@ mod tests {
             try_home: true,
             slow_start,
             ejection: Ejection { consecutive_failures: 5, eject: Duration::from_secs(10) },
+            limits: None,
             seed: HashSeed([1; 16]),
         };
         Pool::new(spec, |_| None)
@@ -329,8 +356,8 @@ mod tests {
     #[test]
     fn least_connections_takes_the_least_busy_for_its_weight() {
         let pool = pool_with(Algorithm::LeastConnections, &[1, 4], Duration::ZERO);
-        let _busy: Vec<_> = (0..3).map(|_| pool.backends()[1].live().admit()).collect();
-        let _one = pool.backends()[0].live().admit();
+        let _busy: Vec<_> = (0..3).map(|_| pool.backends()[1].live().ask(None, Asker::New)).collect();
+        let _one = pool.backends()[0].live().ask(None, Asker::New);
         assert_eq!(pool.place(0, NOW, 0), Some(BackendIndex(1)));
         let free = pool_with(Algorithm::LeastConnections, &[1, 1, 1], Duration::ZERO);
         let shares = counts(&free, 9_000, spread, NOW);
@@ -392,6 +419,7 @@ mod tests {
                 try_home: true,
                 slow_start: Duration::ZERO,
                 ejection: Ejection { consecutive_failures: 5, eject: Duration::ZERO },
+                limits: None,
                 seed: HashSeed([1; 16]),
             },
             |id| {

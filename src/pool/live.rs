@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
+use super::gate::{Asker, Entry, Gate, Limits};
 use super::spec::Ejection;
 use super::state::{Cause, CheckVerdict, Failure, Health};
 use super::word::{Reach, Word};
@@ -19,33 +20,30 @@ pub struct Live {
     /// When it last came up, in monotonic milliseconds; 0: it never was down.
     up_since_ms: AtomicU64,
     failures: AtomicU32,
-    in_flight: AtomicU32,
+    gate: Arc<Gate>,
     /// New sessions lately, decayed.
     assigned: AtomicU32,
     epoch: AtomicU16,
     resolved: Notify,
 }
 
-/// One request in flight; counted out when dropped.
-#[derive(Debug)]
-pub struct Permit(Arc<Live>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Live {
-    /// Counts a request in.
-    pub fn admit(self: &Arc<Self>) -> Permit {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Permit(Arc::clone(self))
+    /// Asks for a place for a request; without limits there always is one.
+    pub fn ask(&self, limits: Option<&Limits>, asker: Asker) -> Entry {
+        match limits {
+            Some(limits) => self.gate.ask(limits, asker),
+            None => Entry::Go(self.gate.enter()),
+        }
     }
 
     /// Requests in flight.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.gate.in_flight()
+    }
+
+    /// Requests that wait for a place.
+    pub fn waiting(&self) -> usize {
+        self.gate.waiting()
     }
 
     /// New sessions lately: the load that the ring's bound looks at.
@@ -179,6 +177,11 @@ impl Live {
         };
         self.resolved.notify_waiters();
         changed
+    }
+
+    /// Waits until its health changes for better or worse.
+    pub async fn changed(&self) {
+        self.resolved.notified().await;
     }
 
     /// Waits until nobody is suspected any more. Cheap to drop at a deadline.
@@ -335,15 +338,6 @@ mod tests {
         );
         live.request_succeeded(later(10_000));
         assert_eq!(live.health(later(10_000)), Health::Up);
-    }
-
-    #[test]
-    fn permits_are_counted_out_when_dropped() {
-        let live = Arc::new(Live::default());
-        let permits: Vec<_> = (0..3).map(|_| live.admit()).collect();
-        assert_eq!(live.in_flight(), 3);
-        drop(permits);
-        assert_eq!(live.in_flight(), 0);
     }
 
     #[test]

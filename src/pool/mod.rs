@@ -8,6 +8,7 @@
 
 mod backend;
 mod balance;
+mod gate;
 mod live;
 mod ring;
 mod spec;
@@ -15,6 +16,7 @@ mod state;
 mod word;
 
 pub use backend::{Backend, Pool};
-pub use live::{Live, Permit};
+pub use gate::{Asker, Entry, Limits, Permit};
+pub use live::Live;
 pub use spec::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, PoolSpec};
 pub use state::{Cause, CheckVerdict, Failure, Health, State};

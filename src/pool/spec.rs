@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::gate::Limits;
 use crate::names::{BackendId, PoolName};
 
 /// What a pool is made from.
@@ -22,6 +23,8 @@ pub struct PoolSpec {
     pub slow_start: Duration,
     /// When real requests take a backend out.
     pub ejection: Ejection,
+    /// Bounds on the requests in flight at each backend, if any.
+    pub limits: Option<Limits>,
     /// The secret of every hash.
     pub seed: HashSeed,
 }

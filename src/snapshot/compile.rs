@@ -13,7 +13,7 @@ use crate::affinity::{
 use crate::config::Checked;
 use crate::config::checked;
 use crate::health::{Check, CheckSpec, HttpProbe};
-use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Pool, PoolSpec};
+use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::{PoolIndex, RouteTable};
 
 impl Snapshot {
@@ -84,6 +84,12 @@ fn served(
             consecutive_failures: config.health.passive.consecutive_failures,
             eject: config.health.passive.eject,
         },
+        limits: config.limits.map(|limits| Limits {
+            connections: limits.connections_per_backend,
+            queue_length: limits.queue_length,
+            queue_wait: limits.queue_wait,
+            existing_sessions_first: limits.existing_sessions_first,
+        }),
         seed,
     };
     ServedPool {

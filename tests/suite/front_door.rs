@@ -1,7 +1,10 @@
 //! The front door, byte by byte: what is refused reaches no backend, and what is good is answered in order.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use crate::support::app::App;
-use crate::support::balancer::{Balancer, apps};
+use crate::support::balancer::{Balancer, apps, checked, configuration};
 use crate::support::exchange::{Connection, get, request};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n";
@@ -171,6 +174,41 @@ fn a_websocket_passes() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     connection.send(b"ping");
     assert_eq!(connection.bytes(), b"ping");
+}
+
+/// Pingora closes such a tunnel at once (its issue 946).
+#[test]
+fn a_websocket_passes_whose_answer_is_there_before_its_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut connection in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let head =
+                    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+                connection.write_all(head.as_bytes()).unwrap();
+                let mut buffer = [0; 1024];
+                while let Ok(read @ 1..) = connection.read(&mut buffer) {
+                    if buffer[..read].starts_with(b"ping") {
+                        connection.write_all(b"pong").unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let app = format!("    backends: [ {{ id: quick, address: \"{address}\" }} ]\n");
+    let text = configuration(&[], "", "", "").replace("    backends: [  ]\n", &app);
+    let folder = tempfile::tempdir().unwrap();
+    let bound = steadfast::Steadfast::from_checked(checked(&text, folder.path())).bind().unwrap();
+    let balancer = bound.addresses()[0].1;
+    let _running = bound.spawn().unwrap();
+    for _ in 0..30 {
+        let mut connection = Connection::open(balancer);
+        connection.send(request("GET", "/", &["Connection: Upgrade", "Upgrade: websocket"]).as_bytes());
+        assert_eq!(connection.receive().unwrap().status, 101);
+        connection.send(b"ping");
+        assert_eq!(connection.bytes(), b"pong");
+    }
 }
 
 #[test]

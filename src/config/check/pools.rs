@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Surroundings, affinity, all, count, health};
-use crate::config::checked::{Backend, BackendState, Balance, Pool, PoolTimeouts, Retries};
+use super::{Surroundings, affinity, all, count, health, size};
+use crate::config::checked::{Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 use crate::config::collections::{Named, OneOrMany};
 use crate::config::model;
 use crate::config::read::Spanned;
@@ -32,7 +32,7 @@ pub(super) fn pools(pools: Spanned<Named<model::Pool>>, around: &Surroundings<'_
 }
 
 fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Option<Pool> {
-    let model::Pool { backends, balance, affinity, health, timeouts, retries } = pool;
+    let model::Pool { backends, balance, affinity, health, timeouts, retries, limits } = pool;
     affinity::backends_suit_route_suffix(&affinity, &backends, around);
     let backends = self::backends(backends, around);
     let affinity = affinity::affinity(affinity, around);
@@ -45,6 +45,7 @@ fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Op
         health: health?,
         timeouts: self::timeouts(timeouts)?,
         retries: self::retries(retries)?,
+        limits: self::limits(limits)?,
     })
 }
 
@@ -136,4 +137,20 @@ fn retries(retries: Spanned<model::Retries>) -> Option<Retries> {
         on_connect: on.contains(&RetryOn::Connect),
         on_reset: on.contains(&RetryOn::ResetBeforeResponse),
     })
+}
+
+/// The outer `None` is an error; the inner one is no bound.
+#[expect(clippy::option_option, reason = "two different absences")]
+fn limits(limits: Spanned<model::PoolLimits>) -> Option<Option<PoolLimits>> {
+    let limits = limits.value?;
+    let connections = limits.connections_per_backend.value?;
+    let queue = limits.queue.value?;
+    let (length, wait) = (queue.length.value?, queue.wait.value?.0);
+    let existing_sessions_first = queue.existing_sessions_first.value?.0;
+    Some(connections.map(|connections| PoolLimits {
+        connections_per_backend: count(connections),
+        queue_length: size(length),
+        queue_wait: wait,
+        existing_sessions_first,
+    }))
 }

@@ -12,7 +12,7 @@ mod server;
 pub(super) use affinity::{Affinity, Cookie, Learn};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
 pub(super) use listener::{Limits, Listener, Route, Timeouts};
-pub(super) use pool::{Backend, Balance, Pool, PoolTimeouts, Retries};
+pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub(super) use secret::{AffinitySeed, TokenKey};
 pub(super) use server::Server;
 

@@ -5,7 +5,7 @@ use crate::config::checked::{Algorithm, BackendState};
 use crate::config::collections::OneOrMany;
 use crate::config::network::Address;
 use crate::config::read::{Spanned, instead, keys, later};
-use crate::config::text::Name;
+use crate::config::text::{Name, Switch};
 use crate::config::units::{Factor, Time, Whole};
 use crate::config::words::{RetryOn, Word};
 
@@ -24,10 +24,11 @@ keys! {
         timeouts: PoolTimeouts = "{}",
         /// When a request is tried again.
         retries: Retries = "{}",
+        /// Bounds on what each backend is given at once.
+        limits: PoolLimits = "{}",
     }
     refused [
         instead("discovery", "remove it, and list the backends under `backends`"),
-        later("limits"),
         instead("drain", "remove it; a backend with `state: draining` drains until it is taken out"),
         instead("tls", "remove it; backends are spoken to without TLS"),
         instead("http", "remove it; backends are spoken to in HTTP/1.1"),
@@ -47,6 +48,28 @@ keys! {
         state: Word<BackendState> = "up",
     }
     refused [later("tls"), later("limits")]
+}
+
+keys! {
+    /// Bounds on what each backend is given at once.
+    struct PoolLimits {
+        /// Requests in flight at one backend, each of which takes one connection; more of them wait. null: no bound.
+        connections_per_backend: Option<Whole<1, 1_000_000>> = "null",
+        /// Who waits for a backend that is full.
+        queue: Queue = "{}",
+    }
+}
+
+keys! {
+    /// Who waits for a backend that is full.
+    struct Queue {
+        /// Requests that wait, at each backend; further ones get 503.
+        length: Whole<0, 1_000_000> = "1000",
+        /// How long one waits before it gets 503.
+        wait: Time = "5s",
+        /// Whether requests of running sessions go in before those of new ones.
+        existing_sessions_first: Switch = "true",
+    }
 }
 
 keys! {

@@ -1,0 +1,64 @@
+//! A backend that is full: its sessions wait and do not move.
+
+use std::thread;
+
+use crate::support::balancer::{Balancer, SHARED, apps};
+use crate::support::exchange::get;
+
+fn with_limits(limits: &str) -> String {
+    format!("    limits: {{ connections_per_backend: 1, queue: {{ {limits} }} }}\n")
+}
+
+#[test]
+fn a_session_of_a_full_backend_waits_for_it() {
+    let apps = apps(2);
+    let balancer = Balancer::start(&apps, SHARED, "", &with_limits("wait: 5s"));
+    let first = get(balancer.address, "/", &[]);
+    let cookies = format!("Cookie: {}", first.cookies());
+    let slow: Vec<_> = (0..3)
+        .map(|_| {
+            let (address, cookies) = (balancer.address, cookies.clone());
+            thread::spawn(move || get(address, "/slow", &[&cookies]))
+        })
+        .collect();
+    for answer in slow {
+        let answer = answer.join().unwrap();
+        assert_eq!((answer.status, answer.server()), (200, first.server()), "{answer:?}");
+    }
+}
+
+#[test]
+fn who_waits_too_long_or_finds_no_place_in_the_queue_gets_503() {
+    let apps = apps(2);
+    for limits in ["wait: 100ms", "length: 0"] {
+        let balancer = Balancer::start(&apps, SHARED, "", &with_limits(limits));
+        let cookies = format!("Cookie: {}", get(balancer.address, "/", &[]).cookies());
+        let (address, held) = (balancer.address, cookies.clone());
+        let slow = thread::spawn(move || get(address, "/slow", &[&held]));
+        thread::sleep(std::time::Duration::from_millis(200));
+        let refused = get(balancer.address, "/", &[&cookies]);
+        assert_eq!(refused.status, 503, "{limits}: {refused:?}");
+        assert!(
+            !refused.all("retry-after").is_empty() && refused.all("set-cookie").is_empty(),
+            "{refused:?}"
+        );
+        assert_eq!(slow.join().unwrap().status, 200);
+        let after = get(balancer.address, "/", &[&cookies]);
+        assert!(after.status == 200 && after.word("fresh=") == "false", "it was not moved: {after:?}");
+    }
+}
+
+#[test]
+fn a_new_session_goes_where_there_is_room() {
+    let apps = apps(2);
+    let balancer = Balancer::start(&apps, SHARED, "", &with_limits("wait: 5s"));
+    let cookies = get(balancer.address, "/", &[]);
+    let (address, held) = (balancer.address, format!("Cookie: {}", cookies.cookies()));
+    let slow = thread::spawn(move || get(address, "/slow", &[&held]));
+    thread::sleep(std::time::Duration::from_millis(200));
+    for n in 0..5 {
+        let other = get(balancer.address, "/", &[&format!("User-Agent: other {n}")]);
+        assert!(other.status == 200 && other.server() != cookies.server(), "{other:?}");
+    }
+    assert_eq!(slow.join().unwrap().status, 200);
+}
