@@ -1,0 +1,5 @@
+//! The load balancers that take part.
+
+pub(crate) mod haproxy;
+pub(crate) mod nginx;
+mod process;
