@@ -4,7 +4,7 @@ mod configuration;
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -247,6 +247,8 @@ fn ask(socket: &Path, command: &str) -> Result<String, Failure> {
         .map_err(|error| format!("HAProxy's socket {} does not answer: {error}", socket.display()))?;
     stream.set_read_timeout(Some(COMMAND_TIMEOUT))?;
     writeln!(stream, "{command}")?;
+    // The master's socket stays open until its client has no more to say.
+    stream.shutdown(Shutdown::Write)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)

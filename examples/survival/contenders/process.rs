@@ -22,6 +22,7 @@ const TAIL_LINES: usize = 12;
 pub(super) struct Process {
     program: &'static str,
     log: PathBuf,
+    address: SocketAddr,
     child: Child,
     group: Pid,
 }
@@ -44,7 +45,7 @@ impl Process {
             .spawn()
             .map_err(|error| format!("{program} does not start: {error}"))?;
         let group = Pid::from_raw(i32::try_from(child.id())?);
-        let mut process = Self { program, log: log.to_owned(), child, group };
+        let mut process = Self { program, log: log.to_owned(), address, child, group };
         process.wait_until("accept connections", || TcpStream::connect(address).is_ok())?;
         Ok(process)
     }
@@ -87,6 +88,13 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = killpg(self.group, Signal::SIGKILL);
         let _ = self.child.wait();
+        // Only the master can be waited for. A worker is gone when its socket is.
+        for _ in 0..PATIENCE_STEPS {
+            if TcpStream::connect(self.address).is_err() {
+                return;
+            }
+            thread::sleep(STEP);
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl Configuration<'_> {
         match self.key {
             Key::SessionId => "    map $request_uri $session_in_path {\n\
                 \x20       default $remote_addr;\n\
-                \x20       ~;jsessionid=(?<id>[^;/?&\\#]+) $id;\n\
+                \x20       '~;jsessionid=(?<id>[^;/?&#]+)' $id;\n\
                 \x20   }\n\
                 \x20   map $cookie_JSESSIONID $session_key {\n\
                 \x20       default $cookie_JSESSIONID;\n\
