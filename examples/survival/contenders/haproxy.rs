@@ -1,24 +1,21 @@
 //! HAProxy in master-worker mode, three times: by its cookie, by its table, and by both.
 
+mod command_line;
 mod configuration;
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use self::command_line::{ask, has_stopped, knows_table, workers};
 use self::configuration::{Affinity, Configuration, weight};
 use super::process::{Process, free_addresses};
 use crate::contender::{Backend, Contender, Failure, Plan};
 
 const PROGRAM: &str = "/usr/sbin/haproxy";
-/// The command line of HAProxy answers at once, or its process is about to end.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// HAProxy, with one way to keep a session on its server.
 pub(crate) struct Haproxy {
@@ -113,7 +110,10 @@ impl Contender for Haproxy {
             self.write_configuration(plan, number)?;
             self.replica(number)?.start()?;
         }
-        Ok(())
+        if self.affinity == Affinity::Cookie {
+            return Ok(());
+        }
+        self.replicas.iter_mut().try_for_each(Replica::settle)
     }
 
     fn addresses(&self) -> Vec<SocketAddr> {
@@ -148,6 +148,14 @@ impl Replica {
         Ok(())
     }
 
+    /// A process waits five seconds for the table of a predecessor, and if it is reloaded before that it hands
+    /// nothing over itself. No real service is reloaded so young: this would be an incident of our making.
+    fn settle(&mut self) -> Result<(), Failure> {
+        let socket = self.stats_socket();
+        let process = self.process.as_mut().ok_or("HAProxy is not running")?;
+        process.wait_until("end its first learning", || knows_table(&socket))
+    }
+
     /// Draining and weights go by the runtime API alone; all else by a reload.
     fn apply(&mut self, plan: &Plan) -> Result<(), Failure> {
         let before = std::mem::replace(&mut self.applied, plan.clone());
@@ -159,6 +167,7 @@ impl Replica {
             self.adjust(&before, backend)?;
         }
         if servers(&before) != servers(plan) || before.backend_limit != plan.backend_limit {
+            self.dump_states(&before)?;
             self.reload()?;
         }
         Ok(())
@@ -178,11 +187,21 @@ impl Replica {
         Ok(())
     }
 
-    /// As doc/seamless_reload.txt says: dump the servers' states, then SIGUSR2 to the master. Returns when a
-    /// new worker is there and the old ones accept no more.
+    /// As doc/seamless_reload.txt says, before each reload; without the servers that move, because what health
+    /// checks have found at the old address says nothing about the new one.
+    fn dump_states(&self, before: &Plan) -> Result<(), Failure> {
+        let (old, new) = (servers(before), servers(&self.applied));
+        let stays = |line: &str| match line.split(' ').nth(3) {
+            Some(id) => old.get(id) == new.get(id),
+            None => true,
+        };
+        let dump = ask(&self.stats_socket(), "show servers state")?;
+        let lines: Vec<&str> = dump.lines().filter(|line| stays(line)).collect();
+        Ok(std::fs::write(self.server_states(), lines.join("\n") + "\n")?)
+    }
+
+    /// SIGUSR2 to the master. Returns when a new worker is there and the old ones accept no more.
     fn reload(&mut self) -> Result<(), Failure> {
-        let states = ask(&self.stats_socket(), "show servers state")?;
-        std::fs::write(self.server_states(), states)?;
         let master = self.master_socket();
         let old = workers(&master)?;
         let process = self.process.as_mut().ok_or("HAProxy is not running")?;
@@ -222,34 +241,4 @@ impl Replica {
 /// What only a reload can change.
 fn servers(plan: &Plan) -> BTreeMap<&str, SocketAddr> {
     plan.backends.iter().map(|backend| (backend.id.as_str(), backend.address)).collect()
-}
-
-/// The process ids of all workers, old ones too.
-fn workers(master: &Path) -> Result<Vec<String>, Failure> {
-    let table = ask(master, "show proc")?;
-    let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    Ok(rows
-        .filter_map(|row| match row[..] {
-            [pid, "worker", ..] => Some(pid.to_owned()),
-            _ => None,
-        })
-        .collect())
-}
-
-/// Whether a worker serves only what it has already; one that is gone does not answer.
-fn has_stopped(master: &Path, pid: &str) -> bool {
-    let facts = ask(master, &format!("@!{pid} show info")).unwrap_or_default();
-    !facts.contains("Stopping: 0")
-}
-
-fn ask(socket: &Path, command: &str) -> Result<String, Failure> {
-    let mut stream = UnixStream::connect(socket)
-        .map_err(|error| format!("HAProxy's socket {} does not answer: {error}", socket.display()))?;
-    stream.set_read_timeout(Some(COMMAND_TIMEOUT))?;
-    writeln!(stream, "{command}")?;
-    // The master's socket stays open until its client has no more to say.
-    stream.shutdown(Shutdown::Write)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }
