@@ -19,10 +19,12 @@ mod table;
 use std::process::ExitCode;
 
 use contender::{Contender, Failure};
+use contenders::haproxy::Haproxy;
+use contenders::nginx::Nginx;
 use contenders::steadfast::Steadfast;
 use field::Field;
 use incidents::Incident;
-use table::{Row, print_row, print_summary};
+use table::{Row, print_header, print_row, print_summary};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,10 +51,9 @@ fn play_all(arguments: &[String]) -> Result<bool, Failure> {
     let contender = option("--contender");
     let mut rows = Vec::new();
     let makers = makers();
-    let makers: Vec<_> = makers
-        .iter()
-        .filter(|make| contender.is_none_or(|name| make().name().starts_with(name.as_str())))
-        .collect();
+    let makers: Vec<_> =
+        makers.iter().filter(|make| contender.is_none_or(|name| make().name() == name.as_str())).collect();
+    print_header(&makers.iter().map(|make| make().name()).collect::<Vec<_>>());
     for incident in incidents::all().iter().filter(|incident| only.is_none_or(|only| incident.number == only))
     {
         let mut row = Row::new(incident.number, incident.name);
@@ -60,7 +61,7 @@ fn play_all(arguments: &[String]) -> Result<bool, Failure> {
             let contender = make();
             row.add(contender.name(), play(incident, contender));
         }
-        print_row(&row);
+        print_row(&row, only.is_some());
         rows.push(row);
     }
     print_summary(&rows);
@@ -70,7 +71,14 @@ fn play_all(arguments: &[String]) -> Result<bool, Failure> {
 type Make = fn() -> Box<dyn Contender>;
 
 fn makers() -> Vec<Make> {
-    vec![|| Box::new(Steadfast::default())]
+    vec![
+        || Box::new(Steadfast::default()),
+        || Box::new(Haproxy::both()),
+        || Box::new(Haproxy::cookie()),
+        || Box::new(Haproxy::table()),
+        || Box::new(Nginx::hash()),
+        || Box::new(Nginx::own_cookie()),
+    ]
 }
 
 fn play(incident: &Incident, contender: Box<dyn Contender>) -> Result<judge::Count, Failure> {
