@@ -23,6 +23,7 @@ use crate::lifecycle::{
 use crate::listen::{Counts, Door, HttpListeners, ListenerFacts, bind};
 use crate::names::ListenerName;
 use crate::snapshot::{Current, Secrets, Snapshot};
+use crate::store::Keeper;
 use crate::telemetry;
 
 /// A balancer that is being put together.
@@ -70,6 +71,7 @@ impl Steadfast {
         let secrets = Secrets::open(&self.checked)?;
         let conf = server_conf(&self.checked);
         let pid_file = self.checked.server.pid_file.clone();
+        let state_dir = self.checked.state_dir.clone();
         let sockets = self
             .checked
             .listeners
@@ -77,6 +79,8 @@ impl Steadfast {
             .map(|listener| Ok((bind(listener.address)?, listener.clone())))
             .collect::<Result<Vec<_>, Error>>()?;
         let current = Arc::new(Current::new(Snapshot::compile(self.checked, secrets, None)));
+        // Before the first request, so that it finds the sessions of the last run.
+        let keeper = Arc::new(Keeper::start(&state_dir, current.load().kept()));
         let counts = Arc::new(telemetry::Counts::default());
         let proxy = Proxy::new(Arc::clone(&current), self.hooks, Arc::clone(&counts));
         let mut proxy = HttpProxy::new(proxy, Arc::new(server_conf_copy(&conf)));
@@ -94,8 +98,10 @@ impl Steadfast {
             listeners.push((socket, door));
         }
         let threads = conf.threads;
-        let reloader = self.source.map(|source| Reloader::new(source, Arc::clone(&current), bound, threads));
-        Ok(Bound { doors: listeners, current, counts, conf, pid_file, reloader, hangups: None })
+        let reloader = self
+            .source
+            .map(|source| Reloader::new(source, Arc::clone(&current), Arc::clone(&keeper), bound, threads));
+        Ok(Bound { doors: listeners, current, counts, keeper, conf, pid_file, reloader, hangups: None })
     }
 
     /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once). SIGHUP reloads the file.
@@ -116,6 +122,7 @@ pub struct Bound {
     doors: Doors,
     current: Arc<Current>,
     counts: Arc<telemetry::Counts>,
+    keeper: Arc<Keeper>,
     conf: ServerConf,
     pid_file: Option<PathBuf>,
     reloader: Option<(Reloader, watch::Receiver<()>)>,
@@ -186,7 +193,7 @@ impl Bound {
         let run = move || server.run(RunArgs { shutdown_signal: Box::new(stop) });
         let thread = std::thread::Builder::new().name("pingora".to_owned()).spawn(run);
         thread.map_err(|source| Error::System { what: "cannot start a thread", source })?;
-        Ok((Run { said, counts, grace }, stopper))
+        Ok((Run { said, counts, grace, keeper: self.keeper }, stopper))
     }
 }
 
@@ -210,11 +217,14 @@ struct Run {
     said: watch::Receiver<Option<crate::lifecycle::Manner>>,
     counts: Vec<Arc<Counts>>,
     grace: Duration,
+    keeper: Arc<Keeper>,
 }
 
 impl Run {
     fn wait(self) {
         wait_for_drain(&self.said, &self.counts, self.grace);
+        // Services that Pingora still runs may hold the keeper, too: not by dropping it, which might do nothing.
+        self.keeper.stop();
     }
 }
 

@@ -43,6 +43,7 @@ pub mod names;
 pub mod pool;
 pub mod route;
 pub mod snapshot;
+pub mod store;
 pub mod telemetry;
 
 pub use app::{Bound, Running, Steadfast};

@@ -55,11 +55,6 @@ mod played {
         load_spread = 27,
         six_at_once_after_a_death = 28,
         health_page_fails = 29,
-    }
-
-    #[test]
-    #[ignore = "the learned table does not outlive a kill yet"]
-    fn balancer_killed() {
-        clean(30);
+        balancer_killed = 30,
     }
 }

@@ -263,6 +263,8 @@ pub struct Learn {
     pub capacity: usize,
     /// A session unused for this long is forgotten. Default 30 min.
     pub idle: Duration,
+    /// Whether the state folder keeps the table over a restart. Default true.
+    pub persist: bool,
 }
 
 /// The load-balancer cookie.

@@ -17,6 +17,7 @@ use crate::config::{self, Checked, Problems, checked};
 use crate::listen::{Bounds, HeadLimits};
 use crate::names::ListenerName;
 use crate::snapshot::{Current, Secrets, SecretsError, Snapshot};
+use crate::store::Keeper;
 
 /// A listener that is bound: what a reload can change of it, and what it cannot.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub(crate) struct BoundListener {
 pub(crate) struct Reloader {
     source: PathBuf,
     current: Arc<Current>,
+    keeper: Arc<Keeper>,
     listeners: Vec<BoundListener>,
     threads: usize,
     /// Tells the health monitor that there are other pools to watch.
@@ -58,11 +60,12 @@ impl Reloader {
     pub(crate) fn new(
         source: PathBuf,
         current: Arc<Current>,
+        keeper: Arc<Keeper>,
         listeners: Vec<BoundListener>,
         threads: usize,
     ) -> (Self, watch::Receiver<()>) {
         let (changed, hears) = watch::channel(());
-        (Self { source, current, listeners, threads, changed }, hears)
+        (Self { source, current, keeper, listeners, threads, changed }, hears)
     }
 
     /// Reads, checks and compiles the configuration, and puts it in force.
@@ -82,6 +85,7 @@ impl Reloader {
         for (bound, bounds) in self.listeners.iter().zip(bounds) {
             bound.bounds.store(Arc::new(bounds));
         }
+        self.keeper.serve(self.current.load().kept());
         self.changed.send_replace(());
         Ok(())
     }

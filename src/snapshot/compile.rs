@@ -15,6 +15,7 @@ use crate::config::checked;
 use crate::health::{Check, CheckSpec, HttpProbe};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::{PoolIndex, RouteTable};
+use crate::store::KeptPool;
 
 impl Snapshot {
     /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
@@ -68,6 +69,8 @@ fn served(
             .hash(config.name.as_str().as_bytes())
             .as_bytes(),
     );
+    let kept = (config.affinity.learn.persist && config.affinity.mode == checked::AffinityMode::Bind)
+        .then(|| KeptPool::new(config.name.clone(), Arc::clone(&learned), &seed));
     let spec = PoolSpec {
         name: config.name,
         backends: config.backends.into_iter().map(backend).collect(),
@@ -99,6 +102,7 @@ fn served(
         peers,
         retries,
         check,
+        kept,
     }
 }
 

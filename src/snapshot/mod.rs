@@ -4,7 +4,7 @@
 //! (health, counts, learned sessions) over from the snapshot before it, by pool and backend id. A request
 //! reads [`Current`] once and keeps what it got.
 //!
-//! May use `config`, `route`, `pool`, `affinity` and `health`'s words for checks.
+//! May use `config`, `route`, `pool`, `affinity`, and the words of `health` and `store`.
 
 mod compile;
 mod current;

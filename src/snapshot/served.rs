@@ -11,6 +11,7 @@ use crate::health::{CheckSpec, Watched};
 use crate::names::{BackendIndex, ListenerName, PoolName};
 use crate::pool::Pool;
 use crate::route::{PoolIndex, RouteTable};
+use crate::store::KeptPool;
 
 /// Everything compiled from one configuration.
 #[derive(Debug)]
@@ -40,6 +41,11 @@ impl Snapshot {
             hold: served.policy.suspect_hold,
         };
         self.pools.iter().map(watched).collect()
+    }
+
+    /// The pools whose learned sessions the state folder keeps.
+    pub fn kept(&self) -> Vec<KeptPool> {
+        self.pools.iter().filter_map(|served| served.kept.clone()).collect()
     }
 }
 
@@ -75,6 +81,8 @@ pub struct ServedPool {
     pub retries: RetryPolicy,
     /// Its active check.
     pub check: Option<Arc<CheckSpec>>,
+    /// Its learned sessions, where the state folder keeps them.
+    pub kept: Option<KeptPool>,
 }
 
 impl ServedPool {

@@ -100,7 +100,11 @@ fn application_cookies(
 }
 
 fn learn(learn: model::Learn) -> Option<Learn> {
-    Some(Learn { capacity: size(learn.capacity.value?), idle: learn.idle.value?.0 })
+    Some(Learn {
+        capacity: size(learn.capacity.value?),
+        idle: learn.idle.value?.0,
+        persist: learn.persist.value?.0,
+    })
 }
 
 fn cookie(

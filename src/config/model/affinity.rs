@@ -52,6 +52,8 @@ keys! {
         capacity: Whole<1, 100_000_000> = "1000000",
         /// A session that is unused for this long is forgotten. Not below the application's own session timeout.
         idle: Time = "30m",
+        /// Whether the table is also kept in `state_dir`, half a second behind, so that a restart or crash finds it again.
+        persist: Switch = "true",
     }
     refused [instead("shared", "remove it; replicas agree through the load-balancer cookie")]
 }

@@ -28,7 +28,7 @@ keys! {
         version: Whole<1, 1>,
         /// Pingora's own server settings, under their own names.
         server: Server = "{}",
-        /// Folder for keys that are made at first start, and later for learned sessions. Relative to the
+        /// Folder for keys that are made at first start, and for learned sessions. Relative to the
         /// configuration file's folder.
         state_dir: FilePath = "/var/lib/steadfast",
         /// Keys of the load-balancer cookie: the first seals, all open, so a new key is put first and the old
