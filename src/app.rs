@@ -21,7 +21,7 @@ use crate::lifecycle::{
     BoundListener, Control, ControlService, HealthService, PidFile, Stop, Stopper, bounds, hear_hangups,
     wait_for_drain,
 };
-use crate::listen::{Counts, Door, HttpListeners, ListenerFacts, bind};
+use crate::listen::{Acceptance, Counts, Door, HttpListeners, ListenerFacts, bind};
 use crate::names::ListenerName;
 use crate::snapshot::{Current, Secrets, Snapshot};
 use crate::store::Keeper;
@@ -89,7 +89,8 @@ impl Steadfast {
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
         let doors = sockets.into_iter().enumerate().map(|(index, (socket, listener))| {
-            let facts = ListenerFacts { name: listener.name.clone(), index };
+            let facts =
+                ListenerFacts { name: listener.name.clone(), index, acceptance: Acceptance::default() };
             let door = Door::new(Arc::clone(&proxy), Arc::new(facts), bounds(&listener), Arc::default());
             (socket, listener.address, Arc::new(door))
         });

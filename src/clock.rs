@@ -6,6 +6,10 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// Where the monotonic clock begins: eleven days ahead, so that "some time ago" exists from the first request on, also
+/// for what another process began.
+const HEAD_START_MS: u64 = 1_000_000_000;
+
 /// One moment: on the monotonic clock, for measuring, and on the wall clock, for tokens.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Now {
@@ -23,8 +27,7 @@ impl Now {
         let elapsed = START.get_or_init(Instant::now).elapsed();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Self {
-            // One second ahead, so that "some time ago" exists from the first request on.
-            monotonic_ms: 1_000 + u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX / 2),
+            monotonic_ms: HEAD_START_MS + u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX / 2),
             unix_s: unix.as_secs(),
         }
     }

@@ -1,5 +1,7 @@
 //! The response on its way to the client: hooks, then the binding.
 
+use std::sync::Arc;
+
 use http::{HeaderName, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -10,6 +12,7 @@ use super::proxy::Proxy;
 use crate::affinity::{self, Entropy, ResponseView};
 use crate::clock::Now;
 use crate::hooks;
+use crate::listen::Connection;
 
 /// Fields of one connection only (RFC 9110 section 7.6.1), which Pingora leaves in.
 const HOP_BY_HOP: [HeaderName; 3] =
@@ -58,7 +61,9 @@ pub(super) fn answer(
             response.insert_header(header::CACHE_CONTROL, cache_control)?;
         }
     }
-    if session.is_process_shutting_down() {
+    let keeps = |connection: &Arc<Connection>| connection.listener.acceptance.keeps_connections();
+    if session.is_process_shutting_down() || !ctx.connection.as_ref().is_none_or(keeps) {
+        // Politely: the client hears of it, and asks its next question elsewhere.
         session.set_keepalive(None);
     }
     Ok(())

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::bound::BoundListener;
-use super::overlay::Overlay;
+use super::overlay::{Members, Overlay};
 use super::plan::Plan;
 use crate::clock::Now;
 use crate::config::checked::{Backend, BackendState, Listener, Pool};
@@ -45,6 +46,16 @@ struct World {
     in_force: Vec<Pool>,
     overlay: Overlay,
     secrets: Secrets,
+    /// Another process has taken over.
+    handed_over: bool,
+}
+
+/// What another process needs of the world to go on.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct CarriedWorld {
+    file: Vec<Members>,
+    in_force: Vec<Members>,
+    overlay: Overlay,
 }
 
 /// Why a configuration was not put in force. The one before still is.
@@ -60,6 +71,9 @@ pub enum ReloadError {
     /// It asks for what only another process can do.
     #[error("{0}: a reload cannot change that; restart to put it in force")]
     NeedsAnotherProcess(String),
+    /// Another process has taken over.
+    #[error("another process has taken over, and this one only finishes what runs: ask the other one")]
+    HandedOver,
     /// There is no file.
     #[error("there is no file to reload: the program that runs the balancer gave it its configuration")]
     NoFile,
@@ -94,6 +108,9 @@ pub enum ChangeError {
     /// It drains already, because it was taken out.
     #[error("backend `{0}` was taken out and is draining; add it again to bring it back")]
     Leaving(String),
+    /// Another process has taken over.
+    #[error("another process has taken over, and this one only finishes what runs: ask the other one")]
+    HandedOver,
     /// The pool would have nobody left.
     #[error("backend `{0}` is the last one of its pool")]
     LastBackend(String),
@@ -110,18 +127,43 @@ pub struct BackendChange {
     pub weight: Option<u16>,
 }
 
+/// What a process starts with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    file: Checked,
+    in_force: Vec<Pool>,
+    overlay: Overlay,
+    secrets: Secrets,
+}
+
+impl Start {
+    /// What a file says, and what the process before has carried over.
+    pub(crate) fn new(file: Checked, secrets: Secrets, carried: CarriedWorld, now: Now) -> Self {
+        let mut overlay = carried.overlay.resumed(now);
+        overlay.follow(&carried.file, &file.pools);
+        overlay.see_off(&carried.in_force, &file.pools, now);
+        Self { in_force: overlay.pools(&file.pools), file, overlay, secrets }
+    }
+
+    /// The first snapshot.
+    pub(crate) fn compile(&self, now: Now) -> Snapshot {
+        let checked = Checked { pools: self.in_force.clone(), ..self.file.clone() };
+        Snapshot::compile(checked, &self.secrets, None, now)
+    }
+}
+
 impl Control {
-    /// Control of what was compiled from `file`; the receiver hears of each change.
+    /// Control of what was compiled at the start; the receiver hears of each change.
     pub(crate) fn new(
         source: Option<PathBuf>,
         current: Arc<Current>,
         keeper: Arc<Keeper>,
         listeners: Vec<BoundListener>,
-        file: Checked,
-        secrets: Secrets,
+        start: Start,
     ) -> (Self, watch::Receiver<()>) {
         let (changed, hears) = watch::channel(());
-        let world = World { in_force: file.pools.clone(), file, overlay: Overlay::default(), secrets };
+        let Start { file, in_force, overlay, secrets } = start;
+        let world = World { in_force, file, overlay, secrets, handed_over: false };
         (Self { source, current, keeper, listeners, changed, world: Mutex::new(world) }, hears)
     }
 
@@ -158,6 +200,9 @@ impl Control {
     /// It asks for what only another process can do, or a secret cannot be read; nothing has changed.
     pub fn put_in_force(&self, mut file: Checked) -> Result<Plan, ReloadError> {
         let mut world = self.world.lock();
+        if world.handed_over {
+            return Err(ReloadError::HandedOver);
+        }
         if let Some(what) = self.needs_another_process(&world.file, &file) {
             return Err(ReloadError::NeedsAnotherProcess(what));
         }
@@ -167,7 +212,7 @@ impl Control {
         let secrets = world.secrets.renew(&file)?;
         let (overlay, in_force) = world.next(&file, now);
         let plan = self.compare(&world, &file, &in_force, now);
-        *world = World { file, in_force, overlay, secrets };
+        *world = World { file, in_force, overlay, secrets, handed_over: false };
         for (bound, listener) in self.listeners.iter().zip(&world.file.listeners) {
             bound.follow(listener);
         }
@@ -255,6 +300,21 @@ impl Control {
         }
     }
 
+    /// What another process needs to go on.
+    pub(crate) fn carried(&self, now: Now) -> CarriedWorld {
+        let world = self.world.lock();
+        CarriedWorld {
+            file: Members::of(&world.file.pools),
+            in_force: Members::of(&world.in_force),
+            overlay: world.overlay.clone().carried(now),
+        }
+    }
+
+    /// From now on, another process is the one to ask; or it is no more.
+    pub(crate) fn hand_over(&self, handed_over: bool) {
+        self.world.lock().handed_over = handed_over;
+    }
+
     /// Where what is in force differs from the file, in words.
     pub fn differences(&self) -> Vec<String> {
         let world = self.world.lock();
@@ -292,12 +352,15 @@ impl Control {
         alteration: impl FnOnce(&Pool, &mut World) -> Result<(), ChangeError>,
     ) -> Result<(), ChangeError> {
         let mut world = self.world.lock();
+        if world.handed_over {
+            return Err(ChangeError::HandedOver);
+        }
         let known = world.file.pools.iter().find(|known| known.name.as_str() == pool).cloned();
         let pool = known.ok_or_else(|| ChangeError::UnknownPool(pool.to_owned()))?;
         alteration(&pool, &mut world)?;
         let now = Now::read();
         let World { file, in_force, overlay, .. } = &mut *world;
-        overlay.see_off(in_force, &file.pools, now);
+        overlay.see_off(&Members::of(in_force), &file.pools, now);
         let after = overlay.pools(&file.pools);
         if after != *in_force {
             *in_force = after;
@@ -330,8 +393,8 @@ impl World {
     /// The overlay and the pools that would be in force with another file.
     fn next(&self, file: &Checked, now: Now) -> (Overlay, Vec<Pool>) {
         let mut overlay = self.overlay.clone();
-        overlay.follow(&self.file.pools, &file.pools);
-        overlay.see_off(&self.in_force, &file.pools, now);
+        overlay.follow(&Members::of(&self.file.pools), &file.pools);
+        overlay.see_off(&Members::of(&self.in_force), &file.pools, now);
         let in_force = overlay.pools(&file.pools);
         (overlay, in_force)
     }

@@ -7,18 +7,20 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::{Now, millis};
 use crate::config::checked::{Backend, BackendState, Pool, Removal};
 use crate::names::{BackendId, PoolName};
 
 /// What differs from the file, pool by pool.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Overlay {
     pools: BTreeMap<PoolName, PoolOverlay>,
 }
 
 /// What differs in one pool.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 struct PoolOverlay {
     /// What discovery found last; `None`: nothing yet, or no discovery.
     found: Option<Vec<Backend>>,
@@ -27,7 +29,7 @@ struct PoolOverlay {
 }
 
 /// What was changed of one backend at run time.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct ByHand {
     pub(crate) state: Option<BackendState>,
     /// How long it may drain, where that was said.
@@ -40,10 +42,24 @@ pub(crate) struct ByHand {
 }
 
 /// A backend that was taken out and drains.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct Leaving {
     backend: Backend,
     until_ms: u64,
+}
+
+/// The backends of one pool, under its name.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Members {
+    pool: PoolName,
+    backends: Vec<Backend>,
+}
+
+impl Members {
+    /// Those of each pool.
+    pub(crate) fn of(pools: &[Pool]) -> Vec<Self> {
+        pools.iter().map(|pool| Self { pool: pool.name.clone(), backends: pool.backends.clone() }).collect()
+    }
 }
 
 impl Overlay {
@@ -104,11 +120,11 @@ impl Overlay {
     }
 
     /// Drops what another file makes pointless: changes of backends that it changes, too, or no longer has.
-    pub(crate) fn follow(&mut self, before: &[Pool], after: &[Pool]) {
+    pub(crate) fn follow(&mut self, before: &[Members], after: &[Pool]) {
         self.pools.retain(|name, _| after.iter().any(|pool| pool.name == *name));
         for pool in after {
             let Some(overlay) = self.pools.get_mut(&pool.name) else { continue };
-            let old = before.iter().find(|before| before.name == pool.name);
+            let old = before.iter().find(|before| before.pool == pool.name);
             let found = overlay.found.clone().unwrap_or_default();
             let discovered = |id: &BackendId| found.iter().any(|backend| backend.id == *id);
             overlay.by_hand.retain(|id, change| {
@@ -130,14 +146,14 @@ impl Overlay {
     }
 
     /// Lets backends that are in force, but named no more, leave slowly where their pool wants it.
-    pub(crate) fn see_off(&mut self, in_force: &[Pool], file: &[Pool], now: Now) {
+    pub(crate) fn see_off(&mut self, in_force: &[Members], file: &[Pool], now: Now) {
         for pool in file {
             let named = self.named(pool);
             let is_named = |id: &BackendId| named.iter().any(|backend| backend.id == *id);
             let leaving = &mut self.pools.entry(pool.name.clone()).or_default().leaving;
             leaving.retain(|id, _| !is_named(id));
             let until_ms = now.monotonic_ms.saturating_add(millis(pool.drain_deadline));
-            let before = in_force.iter().find(|before| before.name == pool.name);
+            let before = in_force.iter().find(|before| before.pool == pool.name);
             for backend in before.into_iter().flat_map(|before| &before.backends) {
                 let slowly = pool.removal == Removal::Drain && backend.state != BackendState::Maintenance;
                 if slowly && !is_named(&backend.id) && !leaving.contains_key(&backend.id) {
@@ -161,6 +177,22 @@ impl Overlay {
             any |= overlay.leaving.len() < before;
         }
         any
+    }
+
+    /// The same for another process: whoever is leaving has so much time left.
+    pub(crate) fn carried(mut self, now: Now) -> Self {
+        for leaving in self.pools.values_mut().flat_map(|overlay| overlay.leaving.values_mut()) {
+            leaving.until_ms = leaving.until_ms.saturating_sub(now.monotonic_ms);
+        }
+        self
+    }
+
+    /// What another process carried over, by this process's clock.
+    pub(crate) fn resumed(mut self, now: Now) -> Self {
+        for leaving in self.pools.values_mut().flat_map(|overlay| overlay.leaving.values_mut()) {
+            leaving.until_ms = leaving.until_ms.saturating_add(now.monotonic_ms);
+        }
+        self
     }
 
     /// Whether a backend was taken out and drains.
@@ -231,17 +263,17 @@ mod tests {
         overlay.by_hand(&app(), &id("b")).weight = Some(7);
         overlay.by_hand(&app(), &id("c")).added = Some("127.0.0.1:81".parse().unwrap());
         assert_eq!(words(&overlay, &first), "a Draining 1, b Up 7, c Up 1");
-        overlay.follow(&first, &first);
+        overlay.follow(&Members::of(&first), &first);
         assert_eq!(words(&overlay, &first), "a Draining 1, b Up 7, c Up 1", "the same file changes nothing");
         let second = file(&format!(
             "{}, {{ id: b, address: '127.0.0.1:80', weight: 3 }}, {}",
             backend("a"),
             backend("c")
         ));
-        overlay.follow(&first, &second);
+        overlay.follow(&Members::of(&first), &second);
         assert_eq!(words(&overlay, &second), "a Draining 1, b Up 3, c Up 1", "the file was written later");
         let third = file(&format!("{{ id: a, address: '127.0.0.1:80', state: draining }}, {}", backend("b")));
-        overlay.follow(&second, &third);
+        overlay.follow(&Members::of(&second), &third);
         assert_eq!(overlay.changes().count(), 0, "the file has caught up");
     }
 
@@ -250,10 +282,10 @@ mod tests {
         let both = file(&format!("{}, {}", backend("a"), backend("b")));
         let one = file(&backend("a"));
         let mut overlay = Overlay::default();
-        let before = overlay.pools(&both);
+        let before = Members::of(&overlay.pools(&both));
         overlay.see_off(&before, &one, NOW);
         assert_eq!(words(&overlay, &one), "a Up 1, b Draining 1");
-        let before = overlay.pools(&one);
+        let before = Members::of(&overlay.pools(&one));
         overlay.see_off(&before, &one, NOW.after(Duration::from_secs(60)));
         assert!(!overlay.dismiss(NOW.after(Duration::from_secs(1799)), |_, _| false), "its time is not over");
         assert_eq!(words(&overlay, &one), "a Up 1, b Draining 1");
@@ -280,7 +312,7 @@ mod tests {
         let mut overlay = Overlay::default();
         overlay.found(&app(), vec![found("a"), found("x"), found("y")]);
         assert_eq!(words(&overlay, &file), "a Up 1, x Up 2, y Up 2", "the file has the last word");
-        let before = overlay.pools(&file);
+        let before = Members::of(&overlay.pools(&file));
         overlay.by_hand(&app(), &id("x")).removed = true;
         overlay.found(&app(), vec![found("x")]);
         overlay.see_off(&before, &file, NOW);

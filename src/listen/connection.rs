@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
 
+use super::acceptance::Acceptance;
 use crate::clock::Now;
 use crate::names::{BackendIndex, ListenerName};
 
@@ -16,6 +17,8 @@ pub struct ListenerFacts {
     pub name: ListenerName,
     /// Its position in the configuration.
     pub index: usize,
+    /// Whether it accepts.
+    pub acceptance: Acceptance,
 }
 
 /// What is known of a client's connection.

@@ -128,7 +128,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         let before = connection.requests();
         let mut session = ServerSession::new_http1(stream);
         // Any HTTP/1.1 request makes it endless again; the wait between requests is ours alone.
-        session.set_keepalive(Some(idle.as_secs().max(1)));
+        session.set_keepalive(self.facts.acceptance.keeps_connections().then(|| idle.as_secs().max(1)));
         session.set_connection_user_context(Some(Box::new(Arc::clone(connection))));
         session.set_pipelined_prefix(message);
         let reused = self.app.process_new_http(session, shutdown).await;

@@ -8,6 +8,7 @@
 //!
 //! May use `names` and `clock`; the application behind the door is a type parameter.
 
+mod acceptance;
 mod bind;
 mod chunked;
 mod connection;
@@ -17,6 +18,7 @@ mod head;
 mod service;
 mod stream;
 
+pub use acceptance::{Acceptance, Accepting};
 pub use bind::{BindError, bind};
 pub use connection::{Connection, ListenerFacts};
 pub use counts::{Counts, Slot};

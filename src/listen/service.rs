@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use pingora::apps::HttpServerApp;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
+use tokio::time::timeout;
 
+use super::acceptance::Accepting;
 use super::counts::{Slot, add};
 use super::door::Door;
 
@@ -35,6 +37,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for HttpListeners<A> {
             accepting.spawn(accept(socket, door, shutdown.clone()));
         }
         accepting.join_all().await;
+        // Also when every listener was closed: requests under way are served until the end.
+        let _ = shutdown.clone().wait_for(|stopping| *stopping).await;
         for app in apps {
             app.http_cleanup().await;
         }
@@ -63,10 +67,24 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
         Ok(listener) => listener,
         Err(error) => return log::error!("{}: cannot accept: {error}", door.facts().name),
     };
+    let mut acceptance = door.facts().acceptance.subscribe();
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = shutdown.wait_for(|stopping| *stopping) => return,
+        let accepting = *acceptance.borrow_and_update();
+        let accepted = match accepting {
+            Accepting::Yes => tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = acceptance.changed() => continue,
+                _ = shutdown.wait_for(|stopping| *stopping) => return,
+            },
+            Accepting::Paused => tokio::select! {
+                _ = acceptance.changed() => continue,
+                _ = shutdown.wait_for(|stopping| *stopping) => return,
+            },
+            // Whoever waits already is served; then nobody is.
+            Accepting::Closing => match timeout(Duration::ZERO, listener.accept()).await {
+                Ok(accepted) => accepted,
+                Err(_) => return,
+            },
         };
         match accepted {
             Ok((tcp, _)) => {

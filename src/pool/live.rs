@@ -220,7 +220,21 @@ impl Live {
         true
     }
 
-    fn word(&self) -> Word {
+    /// Connection failures in a row.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Sets everything at once, for a backend that nobody uses yet.
+    pub(super) fn set(&self, word: Word, up_since_ms: u64, failures: u32, assigned: u32, epoch: u16) {
+        self.health.store(word.to_bits(), Ordering::Release);
+        self.up_since_ms.store(up_since_ms, Ordering::Relaxed);
+        self.failures.store(failures, Ordering::Relaxed);
+        self.assigned.store(assigned, Ordering::Relaxed);
+        self.epoch.store(epoch, Ordering::Relaxed);
+    }
+
+    pub(super) fn word(&self) -> Word {
         Word::from_bits(self.health.load(Ordering::Acquire))
     }
 

@@ -8,6 +8,7 @@
 
 mod backend;
 mod balance;
+mod carried;
 mod drain;
 mod gate;
 mod live;
@@ -17,6 +18,7 @@ mod state;
 mod word;
 
 pub use backend::{Backend, Pool};
+pub use carried::CarriedLive;
 pub use drain::Drain;
 pub use gate::{Asker, Entry, Limits, Permit};
 pub use live::Live;
