@@ -18,7 +18,7 @@ use crate::names::BackendIndex;
 use crate::pool::Pool;
 
 /// Session ids that are looked at in one request.
-const MAX_IDS: usize = 8;
+pub(super) const MAX_IDS: usize = 8;
 /// Load-balancer cookies that are looked at in one request.
 const MAX_TOKENS: usize = 4;
 /// A longer value is no session id; it counts as absent.

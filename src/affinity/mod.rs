@@ -21,6 +21,7 @@ mod policy;
 mod session;
 mod set_cookie;
 mod token;
+mod unsure;
 
 pub use bind::{Binding, Entropy, Outcome, ResponseView, bind};
 pub use cookie::{Pair, Stripped, pairs, strip};
@@ -33,3 +34,4 @@ pub use policy::{CookiePolicy, FirstContact, Insert, Mode, Policy};
 pub use session::{Fingerprint, SessionDigest, SessionSeed};
 pub use set_cookie::{Keeps, SameSite, SetCookie, parse as parse_set_cookie};
 pub use token::{Flags, Key, KeyRing, PoolBinding, Refused, SealedToken, TOKEN_LENGTH, Token};
+pub use unsure::{Unsure, unsure};

@@ -10,12 +10,14 @@
 mod disk;
 mod disk_error;
 mod keeper;
+mod shared;
 
 use std::sync::Arc;
 
 pub use disk::{DiskStore, Work};
 pub use disk_error::DiskError;
 pub use keeper::Keeper;
+pub use shared::{EngineSettings, SharedCounts, SharedTable, SharedTally};
 
 use crate::affinity::{Learned, SessionDigest};
 use crate::names::PoolName;

@@ -1,5 +1,6 @@
 //! What changed in the learned table, for those who keep it elsewhere: the state folder, the shared table.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -48,10 +49,10 @@ impl Batch {
 ///
 /// A session that is used all the time is noted once for each eighth of the idle time, so that what is kept
 /// elsewhere expires at most an eighth too early.
-#[derive(Debug)]
 pub struct Journal {
     batch: Mutex<Batch>,
     length: usize,
+    bell: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Default for Journal {
@@ -63,7 +64,13 @@ impl Default for Journal {
 impl Journal {
     /// Makes an empty journal for `length` changes.
     pub fn new(length: usize) -> Self {
-        Self { batch: Mutex::default(), length }
+        Self { batch: Mutex::default(), length, bell: None }
+    }
+
+    /// Makes an empty journal that calls `bell` at the first change after each [`take`](Self::take). A session's
+    /// shard is locked meanwhile: it has to be quick, and to leave the table alone.
+    pub fn with_bell(length: usize, bell: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { bell: Some(Box::new(bell)), ..Self::new(length) }
     }
 
     /// Takes what happened since the last time.
@@ -73,11 +80,22 @@ impl Journal {
 
     fn push(&self, change: Change) {
         let mut batch = self.batch.lock();
+        let first = batch.is_empty();
         if batch.changes.len() < self.length {
             batch.changes.push(change);
         } else {
             batch.overflowed = true;
         }
+        drop(batch);
+        if first && let Some(bell) = &self.bell {
+            bell();
+        }
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("length", &self.length).finish_non_exhaustive()
     }
 }
 
@@ -106,6 +124,16 @@ impl Readers {
         if !readers.is_empty() {
             let change = change();
             readers.iter().for_each(|reader| reader.push(change));
+        }
+    }
+
+    /// Notes a change in all journals but the one of whoever it came from.
+    pub(super) fn note_to_others(&self, source: &Arc<Journal>, change: impl FnOnce() -> Change) {
+        let readers = self.0.load();
+        let mut others = readers.iter().filter(|reader| !Arc::ptr_eq(reader, source)).peekable();
+        if others.peek().is_some() {
+            let change = change();
+            others.for_each(|reader| reader.push(change));
         }
     }
 }

@@ -102,6 +102,16 @@ impl Learned {
         self.started.peek(session, now).or_else(|| self.named.peek(session, now))
     }
 
+    /// All that is known of the session, without counting as use.
+    pub fn recall(&self, session: &SessionDigest, now: Now) -> Option<Remembered> {
+        self.started.recall(session, now).or_else(|| self.named.recall(session, now))
+    }
+
+    /// When the session was last used, in seconds since 1970; for a retired id, long before that.
+    pub fn last_used_s(&self, session: &Remembered) -> u32 {
+        session.expires_s.saturating_sub(self.started.idle_s())
+    }
+
     /// Remembers that the backend holds the session.
     pub fn learn(&self, session: &SessionDigest, backend: BackendTag, origin: Origin, now: Now) {
         match origin {
@@ -151,6 +161,21 @@ impl Learned {
     /// piece come most recently used first. What changes meanwhile stands in an attached journal.
     pub fn export(&self, now: Now) -> impl Iterator<Item = Vec<Remembered>> + '_ {
         self.started.export(now).chain(self.named.export(now))
+    }
+
+    /// Takes over what another replica knows of a session, in place of what is known here, as the most recently
+    /// used; tells whether it was alive. Noted in all journals but the `source`, which has it from there.
+    pub fn adopt(&self, session: &Remembered, source: &Arc<Journal>, now: Now) -> bool {
+        match session.origin {
+            Origin::Application => {
+                self.named.forget(&session.session);
+                self.started.adopt(session, source, now, &self.readers)
+            }
+            Origin::Client => {
+                self.started.peek(&session.session, now).is_none()
+                    && self.named.adopt(session, source, now, &self.readers)
+            }
+        }
     }
 
     /// Takes a session back that was kept elsewhere; tells whether it was unknown, alive and found room.
@@ -332,5 +357,41 @@ pub(super) mod tests {
         assert!(table.restore(&remembered(3, 2, Origin::Application, 1_000_000), NOW));
         assert_eq!(table.find(&session(1), NOW), Some(BackendTag(1)));
         assert_eq!(table.peek(&session(3), at(80)), None, "nobody lives longer than the idle time");
+    }
+
+    #[test]
+    fn what_another_replica_knows_takes_the_place_of_a_guess_and_is_not_told_back() {
+        let table = Learned::new(100, Duration::from_secs(80));
+        let (source, disk) = (attached(&table), attached(&table));
+        table.learn(&session(1), BackendTag(1), Origin::Client, NOW);
+        (source.take(), disk.take());
+        let known = remembered(1, 2, Origin::Application, 70);
+        assert!(table.adopt(&known, &source, NOW));
+        assert_eq!(table.recall(&session(1), NOW), Some(known));
+        assert_eq!(table.last_used_s(&known), known.expires_s - 80);
+        assert_eq!(table.len(), 1, "the guess is gone");
+        assert!(table.adopt(&known, &source, NOW), "again");
+        assert!(source.take().is_empty());
+        assert_eq!(disk.take().changes, [Change::Learned(known)]);
+        assert!(!table.adopt(&remembered(2, 2, Origin::Application, 0), &source, NOW), "expired");
+        assert!(!table.adopt(&remembered(1, 3, Origin::Client, 70), &source, NOW), "no guess over knowledge");
+        assert_eq!(table.find(&session(1), NOW), Some(BackendTag(2)));
+    }
+
+    #[test]
+    fn the_bell_rings_once_for_each_batch() {
+        let table = Learned::new(100, Duration::from_secs(80));
+        let rings = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let bell = Arc::clone(&rings);
+        let journal = Journal::with_bell(10, move || {
+            bell.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        });
+        let journal = Arc::new(journal);
+        table.attach(&journal);
+        for batch in 1..4 {
+            (0..20).for_each(|n| table.learn(&session(batch * 20 + n), BackendTag(1), Origin::Application, NOW));
+            assert_eq!(u64::from(rings.load(std::sync::atomic::Ordering::Relaxed)), batch);
+            journal.take();
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! Sessions of one origin: shards behind locks, chosen by the digest.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::journal::{Change, Readers};
+use super::journal::{Change, Journal, Readers};
 use super::shard::{Known, MOST, Shard};
 use super::{Origin, RETIRED_FOR, Remembered};
 use crate::affinity::session::SessionDigest;
@@ -46,6 +47,12 @@ impl Table {
     pub(super) fn peek(&self, session: &SessionDigest, now: Now) -> Option<BackendTag> {
         let known = self.shard(session)?.lock().peek(session)?;
         (known.expires_s > seconds(now)).then_some(known.backend)
+    }
+
+    /// All that is known of a session that lives; no use of it.
+    pub(super) fn recall(&self, session: &SessionDigest, now: Now) -> Option<Remembered> {
+        let known = self.shard(session)?.lock().peek(session)?;
+        (known.expires_s > seconds(now)).then(|| self.remembered(session, known))
     }
 
     pub(super) fn learn(&self, session: &SessionDigest, backend: BackendTag, now: Now, readers: &Readers) {
@@ -116,16 +123,29 @@ impl Table {
         }
     }
 
-    pub(super) fn restore(&self, session: &Remembered, now: Now) -> bool {
-        if session.expires_s <= seconds(now) {
-            return false;
+    /// Enters what `source` keeps; tells whether it was alive.
+    pub(super) fn adopt(
+        &self,
+        session: &Remembered,
+        source: &Arc<Journal>,
+        now: Now,
+        readers: &Readers,
+    ) -> bool {
+        let Some(known) = self.alive(session, now) else { return false };
+        let Some(shard) = self.shard(&session.session) else { return false };
+        let mut shard = shard.lock();
+        let inserted = shard.learn(&session.session, known);
+        if let Some(session) = inserted.evicted {
+            readers.note(|| Change::Evicted { session });
         }
-        let known = Known {
-            backend: session.backend,
-            // The idle time may have become shorter.
-            expires_s: session.expires_s.min(seconds(now).saturating_add(self.idle_s)),
-            retired: session.retired,
-        };
+        if inserted.before != Some(known) {
+            readers.note_to_others(source, || Change::Learned(self.remembered(&session.session, known)));
+        }
+        true
+    }
+
+    pub(super) fn restore(&self, session: &Remembered, now: Now) -> bool {
+        let Some(known) = self.alive(session, now) else { return false };
         self.shard(&session.session).is_some_and(|shard| shard.lock().restore(&session.session, known))
     }
 
@@ -140,6 +160,19 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// What was kept elsewhere, if it has not expired.
+    fn alive(&self, session: &Remembered, now: Now) -> Option<Known> {
+        let Remembered { backend, expires_s, retired, .. } = *session;
+        // The idle time may have become shorter.
+        let latest_s = seconds(now).saturating_add(self.idle_s);
+        (expires_s > seconds(now)).then(|| Known { backend, expires_s: expires_s.min(latest_s), retired })
+    }
+
+    /// How long before its end a session was last used.
+    pub(super) fn idle_s(&self) -> u32 {
+        self.idle_s
     }
 
     fn remembered(&self, session: &SessionDigest, known: Known) -> Remembered {
