@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use pingora::proxy::HttpProxy;
 use pingora::server::configuration::ServerConf;
 use pingora::server::{RunArgs, Server};
 use pingora::services::background::{BackgroundService, GenBackgroundService};
-use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
 use crate::clock::Now;
@@ -18,12 +17,13 @@ use crate::error::Error;
 use crate::hooks::{Chain, Hook};
 use crate::l7::Proxy;
 use crate::lifecycle::{
-    BoundListener, Control, ControlService, HealthService, PidFile, Stop, Stopper, bounds, hear_hangups,
+    Asked, BoundListener, Control, ControlService, Estate, Giver, HealthService, Heirloom, Inheritance,
+    Manner, PidFile, SOCKET_VARIABLE, Start, Stop, Stopper, Upgrader, bounds, connect, tell_predecessor,
     wait_for_drain,
 };
 use crate::listen::{Acceptance, Counts, Door, HttpListeners, ListenerFacts, bind};
 use crate::names::ListenerName;
-use crate::snapshot::{Current, Secrets, Snapshot};
+use crate::snapshot::{Current, Secrets};
 use crate::store::Keeper;
 use crate::telemetry;
 
@@ -40,6 +40,8 @@ pub struct Steadfast {
     hooks: Chain,
     /// The file to reload from.
     source: Option<PathBuf>,
+    /// Whether it takes over from the process that serves.
+    upgrades: bool,
 }
 
 impl Steadfast {
@@ -49,12 +51,13 @@ impl Steadfast {
     /// Every problem of the file, each with its position.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
-        Ok(Self { source: Some(path.to_owned()), ..Self::from_checked(config::load(path)?) })
+        let checked = config::load(path).inspect_err(|problems| tell_predecessor(problems))?;
+        Ok(Self { source: Some(path.to_owned()), ..Self::from_checked(checked) })
     }
 
     /// Takes a configuration that was checked already.
     pub fn from_checked(checked: Checked) -> Self {
-        Self { checked, hooks: Chain::default(), source: None }
+        Self { checked, hooks: Chain::default(), source: None, upgrades: false }
     }
 
     /// Adds a hook behind those added before.
@@ -69,17 +72,32 @@ impl Steadfast {
     /// # Errors
     /// A secret cannot be read or made, or an address cannot be bound.
     pub fn bind(self) -> Result<Bound, Error> {
+        self.bind_with(None)
+    }
+
+    /// The same, going on where another process was.
+    fn bind_with(self, mut inherited: Option<Inheritance>) -> Result<Bound, Error> {
         let secrets = Secrets::open(&self.checked)?;
         let conf = server_conf(&self.checked);
         let pid_file = self.checked.server.pid_file.clone();
         let state_dir = self.checked.state_dir.clone();
+        let upgrade_sock = upgrade_sock(&self.checked);
         let sockets = self
             .checked
             .listeners
             .iter()
-            .map(|listener| Ok((bind(listener.address)?, listener.clone())))
+            .map(|listener| {
+                let inherited = inherited.as_mut().and_then(|it| it.socket(&listener.name, listener.address));
+                Ok((inherited.map_or_else(|| bind(listener.address), Ok)?, listener.clone()))
+            })
             .collect::<Result<Vec<_>, Error>>()?;
-        let snapshot = Snapshot::compile(self.checked.clone(), &secrets, None, Now::read());
+        let now = Now::read();
+        let world = inherited.as_ref().map(Inheritance::world).unwrap_or_default();
+        let start = Start::new(self.checked, secrets, world, now);
+        let snapshot = start.compile(now);
+        if let Some(inherited) = &mut inherited {
+            inherited.enter(&snapshot, now);
+        }
         let current = Arc::new(Current::new(snapshot));
         // Before the first request, so that it finds the sessions of the last run.
         let keeper = Arc::new(Keeper::start(&state_dir, current.load().kept()));
@@ -100,14 +118,8 @@ impl Steadfast {
             bound.push(BoundListener { name, address, bounds });
             listeners.push((socket, door));
         }
-        let (control, changed) = Control::new(
-            self.source,
-            Arc::clone(&current),
-            Arc::clone(&keeper),
-            bound,
-            self.checked,
-            secrets,
-        );
+        let (control, changed) =
+            Control::new(self.source, Arc::clone(&current), Arc::clone(&keeper), bound, start);
         let control = Arc::new(control);
         Ok(Bound {
             doors: listeners,
@@ -118,18 +130,30 @@ impl Steadfast {
             pid_file,
             control,
             changed,
-            hangups: None,
+            upgrade_sock,
+            inherited,
+            asked: None,
         })
     }
 
-    /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once). SIGHUP reloads the file.
+    /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once). SIGHUP reloads the file, SIGUSR2
+    /// lets a new process take over. A process that was started for that goes on where the old one was.
     ///
     /// # Errors
     /// It could not be started.
     pub fn run(self) -> Result<(), Error> {
-        let cannot = |source| Error::System { what: "cannot listen to SIGHUP", source };
-        let hangups = hear_hangups().map_err(cannot)?;
-        Bound { hangups: Some(hangups), ..self.bind()? }.run()
+        let cannot = |source| Error::System { what: "cannot listen to SIGHUP and SIGUSR2", source };
+        let asked = Asked::hear().map_err(cannot)?;
+        let inherited = inheritance(self.upgrades, &self.checked);
+        let bound = self.bind_with(inherited).inspect_err(|error| tell_predecessor(error))?;
+        Bound { asked: Some(asked), ..bound }.run()
+    }
+
+    /// Takes over from the process that serves with this configuration, if there is one.
+    #[must_use]
+    pub fn upgrade(mut self) -> Self {
+        self.upgrades = true;
+        self
     }
 }
 
@@ -145,7 +169,9 @@ pub struct Bound {
     pid_file: Option<PathBuf>,
     control: Arc<Control>,
     changed: watch::Receiver<()>,
-    hangups: Option<Signal>,
+    upgrade_sock: PathBuf,
+    inherited: Option<Inheritance>,
+    asked: Option<Asked>,
 }
 
 impl Bound {
@@ -172,17 +198,28 @@ impl Bound {
         &self.counts
     }
 
-    /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once). SIGHUP reloads the file.
+    /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once). SIGHUP reloads the file, SIGUSR2
+    /// lets a new process take over.
     ///
     /// # Errors
     /// The server could not be started.
-    pub fn run(self) -> Result<(), Error> {
-        let cannot = |source| Error::System { what: "cannot write server.pid_file", source };
-        let _pid_file = self.pid_file.as_deref().map(PidFile::write).transpose().map_err(cannot)?;
+    pub fn run(mut self) -> Result<(), Error> {
+        let pid_file = self.pid_file.take();
+        let upgrade_sock = std::mem::take(&mut self.upgrade_sock);
         for (name, address) in self.addresses() {
             log::info!("listener {name} on {address}");
         }
+        let inherited = self.inherited.take();
         let (run, _stopper) = self.start(true)?;
+        run.wait_until_started();
+        let cannot = |source| Error::System { what: "cannot write server.pid_file", source };
+        let fail = |error: &Error| inherited.as_ref().into_iter().for_each(|it| it.fail(error));
+        let pid_file = pid_file.as_deref().map(PidFile::write).transpose().map_err(cannot);
+        let _pid_file = pid_file.inspect_err(fail)?;
+        if let Some(inherited) = inherited {
+            inherited.ready();
+        }
+        run.wait_for_successors(&upgrade_sock);
         run.wait();
         Ok(())
     }
@@ -202,24 +239,41 @@ impl Bound {
         let grace = Duration::from_secs(self.conf.grace_period_seconds.unwrap_or(0));
         let threads = self.conf.threads;
         let counts = self.doors.iter().map(|(_, door)| Arc::clone(door.counts())).collect();
+        let cannot = |source| Error::System { what: "cannot listen to SIGHUP and SIGUSR2", source };
+        let asked = match (signals, self.asked) {
+            (false, _) => None,
+            (true, Some(asked)) => Some(asked),
+            (true, None) => Some(Asked::hear().map_err(cannot)?),
+        };
+        let addresses = self.control.addresses();
+        let heirlooms = self.doors.iter().zip(addresses).filter_map(|((socket, door), address)| {
+            Some(Heirloom { address, socket: socket.try_clone().ok()?, facts: Arc::clone(door.facts()) })
+        });
+        let (stop, stopper, said) = Stop::new(signals);
+        let estate = Estate {
+            sockets: heirlooms.collect(),
+            control: Arc::clone(&self.control),
+            current: Arc::clone(&self.current),
+            keeper: self.keeper,
+            retire: stop.sayer(),
+        };
+        let (tell, started) = mpsc::channel();
         let mut server = Server::new_with_opt_and_conf(None, self.conf);
         server.bootstrap();
-        server.add_service(HttpListeners::new(self.doors, threads));
+        let listeners = HttpListeners::new(self.doors, threads);
+        let listeners = listeners.when_started(move || {
+            // Whoever embeds us does not wait for the word.
+            let _ = tell.send(());
+        });
+        server.add_service(listeners);
         let health = HealthService { current: self.current, changed: self.changed };
         server.add_service(background("health", health));
-        let cannot = |source| Error::System { what: "cannot listen to SIGHUP", source };
-        let hangups = match (signals, self.hangups) {
-            (false, _) => None,
-            (true, Some(hangups)) => Some(hangups),
-            (true, None) => Some(hear_hangups().map_err(cannot)?),
-        };
-        server.add_service(background("control", ControlService::new(self.control, hangups)));
-        let (stop, stopper, said) = Stop::new(signals);
+        server.add_service(background("control", ControlService::new(self.control, asked)));
         // Pingora sleeps its whole grace period; nobody waits for that thread.
         let run = move || server.run(RunArgs { shutdown_signal: Box::new(stop) });
         let thread = std::thread::Builder::new().name("pingora".to_owned()).spawn(run);
         thread.map_err(|source| Error::System { what: "cannot start a thread", source })?;
-        Ok((Run { said, counts, grace, keeper: self.keeper }, stopper))
+        Ok((Run { said, started, counts, grace, estate: Arc::new(estate) }, stopper))
     }
 }
 
@@ -240,17 +294,35 @@ impl std::fmt::Debug for Bound {
 }
 
 struct Run {
-    said: watch::Receiver<Option<crate::lifecycle::Manner>>,
+    said: watch::Receiver<Option<Manner>>,
+    started: mpsc::Receiver<()>,
     counts: Vec<Arc<Counts>>,
     grace: Duration,
-    keeper: Arc<Keeper>,
+    estate: Arc<Estate>,
 }
 
 impl Run {
+    fn wait_until_started(&self) {
+        // An error: the server has ended before it began, which `wait` will notice.
+        let _ = self.started.recv();
+    }
+
+    /// From now on, another process may take over.
+    fn wait_for_successors(&self, path: &Path) {
+        let upgrader = Giver::listen(path, Arc::clone(&self.estate)).and_then(Upgrader::new);
+        match upgrader {
+            Ok(upgrader) => self.estate.control.upgrade_by(upgrader),
+            Err(error) => log::warn!(
+                "no other process can take over from this one: {}: {error}; set `server.upgrade_sock` to a path of \
+                 at most 100 bytes in a folder that this user may write to",
+                path.display()
+            ),
+        }
+    }
+
     fn wait(self) {
         wait_for_drain(&self.said, &self.counts, self.grace);
-        // Services that Pingora still runs may hold the keeper, too: not by dropping it, which might do nothing.
-        self.keeper.stop();
+        self.estate.keeper.stop();
     }
 }
 
@@ -274,6 +346,24 @@ impl Running {
 /// Tries of one request are counted by its pool; this only bounds them all.
 const MAX_TRIES: usize = 16;
 
+/// What the process has left that this one was started to succeed, if any.
+fn inheritance(upgrades: bool, checked: &Checked) -> Option<Inheritance> {
+    let told = std::env::var_os(SOCKET_VARIABLE).map(PathBuf::from);
+    let path = told.or_else(|| upgrades.then(|| upgrade_sock(checked)))?;
+    match connect(&path) {
+        Ok(inherited) => Some(inherited),
+        Err(error) => {
+            // It may have died in the middle; then somebody has to serve.
+            log::warn!("nothing to take over at {}: {error}; starting afresh", path.display());
+            None
+        }
+    }
+}
+
+fn upgrade_sock(checked: &Checked) -> PathBuf {
+    checked.server.upgrade_sock.clone().unwrap_or_else(|| checked.state_dir.join("upgrade.sock"))
+}
+
 fn server_conf(checked: &Checked) -> ServerConf {
     let server = &checked.server;
     let text = |path: &PathBuf| path.display().to_string();
@@ -283,7 +373,8 @@ fn server_conf(checked: &Checked) -> ServerConf {
         work_stealing: server.work_stealing,
         // Pingora writes it only as a daemon, which we never are: a service manager watches us.
         pid_file: state("pingora.pid"),
-        upgrade_sock: server.upgrade_sock.as_ref().map_or_else(|| state("upgrade.sock"), text),
+        // Not used: our own hand-over is.
+        upgrade_sock: state("pingora.sock"),
         grace_period_seconds: Some(server.grace_period_seconds),
         graceful_shutdown_timeout_seconds: Some(server.graceful_shutdown_timeout_seconds),
         upstream_keepalive_pool_size: server.upstream_keepalive_pool_size,

@@ -48,3 +48,6 @@ mod reload;
 #[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;
+#[cfg(test)]
+#[path = "suite/upgrade.rs"]
+mod upgrade;

@@ -40,6 +40,9 @@ pub(super) struct Run {
     /// The configuration file
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     pub(super) config: PathBuf,
+    /// Take over from the process that serves with this configuration, without losing a request or a session
+    #[arg(long)]
+    pub(super) upgrade: bool,
 }
 
 #[derive(Debug, clap::Args)]

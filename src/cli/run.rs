@@ -9,7 +9,8 @@ use crate::Steadfast;
 
 pub(super) fn run(args: &args::Run) -> ExitCode {
     start_logger();
-    let started = Steadfast::from_file(&args.config).and_then(Steadfast::run);
+    let upgrade = |steadfast: Steadfast| if args.upgrade { steadfast.upgrade() } else { steadfast };
+    let started = Steadfast::from_file(&args.config).map(upgrade).and_then(Steadfast::run);
     match started {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),

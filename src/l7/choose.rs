@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, header};
 use pingora::Result;
 use pingora::proxy::Session;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::admit::admit;
 use super::arrive::{client, listener};
@@ -78,14 +79,26 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
     Ok(false)
 }
 
+/// How long a session id that nobody knows is waited for, while another process tells what it learns; and how often is
+/// looked. On an idle machine the news is there within a millisecond.
+const NEWS: Duration = Duration::from_millis(100);
+const NEWS_STEP: Duration = Duration::from_millis(2);
+
 /// Decides, and waits once for a suspect backend that holds the session.
 ///
 /// # Errors
 /// Nobody can serve the request.
 pub(super) async fn settle(served: &ServedPool, evidence: &Evidence, now: Now) -> Result<Decision, Refusal> {
     let mut at = Circumstance { now, draw: rand::random(), held: false };
+    let mut waits_for_news = served.policy.learned.is_fed();
     loop {
         match affinity::decide(evidence, &served.policy, &served.pool, at) {
+            // In the middle of an upgrade: the other process may have learned it a moment ago.
+            Verdict::To(decision) if decision.reason == Reason::Hash && waits_for_news => {
+                waits_for_news = false;
+                await_news(served, evidence).await;
+                at.now = Now::read();
+            }
             Verdict::To(decision) => return Ok(decision),
             Verdict::Refuse(refusal) => return Err(refusal),
             // Cannot happen twice: whoever was held is not held again.
@@ -98,6 +111,19 @@ pub(super) async fn settle(served: &ServedPool, evidence: &Evidence, now: Now) -
             }
         }
     }
+}
+
+/// Waits until one of the session ids is known, for a bounded time.
+async fn await_news(served: &ServedPool, evidence: &Evidence) {
+    let learned = &served.policy.learned;
+    let is_known = || evidence.ids.iter().any(|id| learned.peek(&id.digest, Now::read()).is_some());
+    let news = async {
+        while !is_known() {
+            sleep(NEWS_STEP).await;
+        }
+    };
+    // Unknown to both: it is decided as ever.
+    let _ = timeout(NEWS, news).await;
 }
 
 /// Whether the method may be sent twice (RFC 9110 section 9.2.2).

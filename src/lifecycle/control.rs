@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::bound::BoundListener;
 use super::overlay::{Members, Overlay};
 use super::plan::Plan;
+use super::upgrade::{UpgradeError, Upgrader};
 use crate::clock::Now;
 use crate::config::checked::{Backend, BackendState, Listener, Pool};
 use crate::config::{self, Checked, Problems};
@@ -35,6 +36,8 @@ pub struct Control {
     /// Tells the health monitor that there are other backends to watch.
     changed: watch::Sender<()>,
     world: Mutex<World>,
+    /// Starts another process in this one's place, where that is possible.
+    upgrader: OnceLock<Upgrader>,
 }
 
 /// What the snapshot in force was compiled from.
@@ -69,7 +72,7 @@ pub enum ReloadError {
     #[error("{0}")]
     Secrets(#[from] SecretsError),
     /// It asks for what only another process can do.
-    #[error("{0}: a reload cannot change that; restart to put it in force")]
+    #[error("{0}: a reload cannot change that; `steadfast upgrade` (or SIGUSR2) does, by a new process")]
     NeedsAnotherProcess(String),
     /// Another process has taken over.
     #[error("another process has taken over, and this one only finishes what runs: ask the other one")]
@@ -164,7 +167,23 @@ impl Control {
         let (changed, hears) = watch::channel(());
         let Start { file, in_force, overlay, secrets } = start;
         let world = World { in_force, file, overlay, secrets, handed_over: false };
-        (Self { source, current, keeper, listeners, changed, world: Mutex::new(world) }, hears)
+        (
+            Self {
+                source,
+                current,
+                keeper,
+                listeners,
+                changed,
+                world: Mutex::new(world),
+                upgrader: OnceLock::new(),
+            },
+            hears,
+        )
+    }
+
+    /// The addresses of the bound listeners, as the configuration has them, in their order.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|bound| bound.address).collect()
     }
 
     /// The file that it reloads from.
@@ -218,6 +237,25 @@ impl Control {
         }
         self.swap(&world, now);
         Ok(plan)
+    }
+
+    /// Lets a new process, of the binary that is on the disk now, take over; gives its process id. Blocks until it serves.
+    ///
+    /// # Errors
+    /// It did not take over, and this process goes on as before.
+    pub fn upgrade(&self) -> Result<u32, UpgradeError> {
+        self.upgrader.get().ok_or(UpgradeError::Embedded)?.upgrade()
+    }
+
+    /// Whether another process could take over.
+    pub(crate) fn can_upgrade(&self) -> bool {
+        self.upgrader.get().is_some()
+    }
+
+    /// Makes upgrades possible.
+    pub(crate) fn upgrade_by(&self, upgrader: Upgrader) {
+        // The first one stays: there is one process to succeed.
+        let _ = self.upgrader.set(upgrader);
     }
 
     /// Changes a backend by hand. Stays over reloads, until the file changes the backend itself.

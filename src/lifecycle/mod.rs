@@ -3,21 +3,29 @@
 //! [`Control`] is where a file, discovery and changes by hand meet ([`overlay`]); what they come to is compiled
 //! and swapped whole.
 //!
-//! May use config, snapshot, store, pool, health and listen.
+//! [`handover`] passes sockets, live state and sessions to another process, which [`upgrade`] starts.
+//!
+//! May use config, snapshot, store, affinity (to carry sessions over), pool, health and listen.
 
 mod bound;
 mod control;
+mod handover;
 mod overlay;
 mod pid_file;
 mod plan;
 mod reload;
 mod stop;
+mod upgrade;
 mod watch;
 
 pub(crate) use bound::{BoundListener, bounds};
+pub(crate) use control::Start;
 pub use control::{BackendChange, ChangeError, Control, ReloadError};
+pub(crate) use handover::{Estate, Giver, Heirloom, Inheritance, SOCKET_VARIABLE, connect, tell_predecessor};
 pub(crate) use pid_file::PidFile;
 pub use plan::Plan;
-pub(crate) use reload::{ControlService, hear_hangups};
+pub(crate) use reload::{Asked, ControlService};
 pub(crate) use stop::{Manner, Stop, Stopper, wait_for_drain};
+pub use upgrade::UpgradeError;
+pub(crate) use upgrade::Upgrader;
 pub(crate) use watch::HealthService;

@@ -1,4 +1,4 @@
-//! Reload on SIGHUP, and the upkeep of what is in force.
+//! What signals ask for (SIGHUP: reload, SIGUSR2: upgrade), and the upkeep of what is in force.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,40 +10,73 @@ use pingora::services::background::BackgroundService;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::control::Control;
+use super::control::{Control, ReloadError};
 use crate::clock::Now;
 
 /// From one look at who has left to the next.
 const TURN: Duration = Duration::from_secs(1);
 
-/// Hears SIGHUP from now on; without it, one that comes early would end the process.
-///
-/// # Errors
-/// The system allows no signal handler.
-pub(crate) fn hear_hangups() -> std::io::Result<Signal> {
-    // Only for its handler; whichever runtime waits for the signal will hear it.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let _inside = runtime.enter();
-    signal(SignalKind::hangup())
+/// Signals that ask for a change.
+pub(crate) struct Asked {
+    hangups: Signal,
+    upgrades: Signal,
 }
 
-/// Reloads on SIGHUP, and lets backends go that have drained.
+impl Asked {
+    /// Hears SIGHUP (reload) and SIGUSR2 (upgrade) from now on; unheard, one that comes early would end the process.
+    ///
+    /// # Errors
+    /// The system allows no signal handler.
+    pub(crate) fn hear() -> std::io::Result<Self> {
+        // Only for its handlers; whichever runtime waits for the signals will hear them.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let _inside = runtime.enter();
+        Ok(Self { hangups: signal(SignalKind::hangup())?, upgrades: signal(SignalKind::user_defined2())? })
+    }
+
+    async fn next(&mut self) -> Ask {
+        tokio::select! {
+            _ = self.hangups.recv() => Ask::Reload,
+            _ = self.upgrades.recv() => Ask::Upgrade,
+        }
+    }
+}
+
+enum Ask {
+    Reload,
+    Upgrade,
+}
+
+/// Reloads and upgrades when a signal asks for it, and lets backends go that have drained.
 pub(crate) struct ControlService {
     control: Arc<Control>,
-    hangups: Mutex<Option<Signal>>,
+    asked: Mutex<Option<Asked>>,
 }
 
 impl ControlService {
-    /// Reloads whenever one of these comes; `None`: whoever embeds us minds the signals.
-    pub(crate) fn new(control: Arc<Control>, hangups: Option<Signal>) -> Self {
-        Self { control, hangups: Mutex::new(hangups) }
+    /// Changes whenever one of these comes; `None`: whoever embeds us minds the signals.
+    pub(crate) fn new(control: Arc<Control>, asked: Option<Asked>) -> Self {
+        Self { control, asked: Mutex::new(asked) }
     }
 
-    fn reload(&self) {
+    async fn reload(&self) {
         match self.control.reload() {
             Ok(plan) if plan.changes.is_empty() => log::info!("configuration reloaded: nothing has changed"),
             Ok(plan) => log::info!("configuration reloaded: {}", plan.changes.join("; ")),
+            Err(ReloadError::NeedsAnotherProcess(what)) if self.control.can_upgrade() => {
+                log::info!("{what}: another process will take over, which a reload cannot do without");
+                self.upgrade().await;
+            }
             Err(error) => log::error!("configuration refused, the one before stays in force: {error}"),
+        }
+    }
+
+    async fn upgrade(&self) {
+        let control = Arc::clone(&self.control);
+        match tokio::task::spawn_blocking(move || control.upgrade()).await {
+            Ok(Ok(pid)) => log::info!("upgraded: process {pid} serves"),
+            Ok(Err(error)) => log::error!("not upgraded, this process goes on: {error}"),
+            Err(error) => log::error!("not upgraded, this process goes on: {error}"),
         }
     }
 }
@@ -51,22 +84,26 @@ impl ControlService {
 #[async_trait]
 impl BackgroundService for ControlService {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        let mut hangups = self.hangups.lock().take();
+        let mut asked = self.asked.lock().take();
         let mut turns = interval(TURN);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = heard(&mut hangups) => self.reload(),
+                ask = next(&mut asked) => match ask {
+                    Ask::Reload => self.reload().await,
+                    Ask::Upgrade => self.upgrade().await,
+                },
                 _ = turns.tick() => self.control.upkeep(Now::read()),
-                _ = shutdown.wait_for(|stopping| *stopping) => return,
+                // Not its guard over the next wait.
+                () = async { drop(shutdown.wait_for(|stopping| *stopping).await) } => return,
             }
         }
     }
 }
 
-async fn heard(hangups: &mut Option<Signal>) {
-    match hangups {
-        Some(hangups) => drop(hangups.recv().await),
+async fn next(asked: &mut Option<Asked>) -> Ask {
+    match asked {
+        Some(asked) => asked.next().await,
         None => std::future::pending().await,
     }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Manner {
     Graceful,
     /// At once.
     Fast,
+    /// Another process has taken over: connections end politely, with the next response on each.
+    Retire,
 }
 
 impl Stop {
@@ -53,6 +55,11 @@ impl Stop {
         let (stopper, asked) = watch::channel(false);
         let (said, saying) = watch::channel(None);
         (Self { asked, said, signals }, Stopper(stopper), saying)
+    }
+
+    /// Says how to stop, or with `None` that the process goes on after all.
+    pub(crate) fn sayer(&self) -> watch::Sender<Option<Manner>> {
+        self.said.clone()
     }
 
     async fn reason(&self) -> Manner {
@@ -79,7 +86,7 @@ impl ShutdownSignalWatch for Stop {
         let manner = self.reason().await;
         self.said.send_replace(Some(manner));
         match manner {
-            Manner::Graceful => ShutdownSignal::GracefulTerminate,
+            Manner::Graceful | Manner::Retire => ShutdownSignal::GracefulTerminate,
             Manner::Fast => ShutdownSignal::FastShutdown,
         }
     }
@@ -104,6 +111,8 @@ pub(crate) fn wait_for_drain(
     grace: Duration,
 ) {
     const PAUSE: Duration = Duration::from_millis(20);
+    /// Whoever asked for an upgrade is still to hear that it came about.
+    const FAREWELL: Duration = Duration::from_millis(500);
     let mut left = grace;
     loop {
         let manner = *said.borrow();
@@ -111,10 +120,11 @@ pub(crate) fn wait_for_drain(
         match manner {
             Some(Manner::Fast) => return,
             Some(Manner::Graceful) if open == 0 || left.is_zero() => return,
-            Some(Manner::Graceful) => left = left.saturating_sub(PAUSE),
+            Some(Manner::Retire) if open == 0 && left + FAREWELL <= grace || left.is_zero() => return,
+            Some(Manner::Graceful | Manner::Retire) => left = left.saturating_sub(PAUSE),
             // The server has ended by itself.
             None if said.has_changed().is_err() => return,
-            None => {}
+            None => left = grace,
         }
         std::thread::sleep(PAUSE);
     }

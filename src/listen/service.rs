@@ -18,12 +18,20 @@ use super::door::Door;
 pub struct HttpListeners<A> {
     doors: Vec<(TcpListener, Arc<Door<A>>)>,
     threads: usize,
+    started: Option<Box<dyn FnOnce() + Send + Sync>>,
 }
 
 impl<A> HttpListeners<A> {
     /// A service for bound sockets, each with its door, on `threads` threads.
     pub fn new(doors: Vec<(TcpListener, Arc<Door<A>>)>, threads: usize) -> Self {
-        Self { doors, threads }
+        Self { doors, threads, started: None }
+    }
+
+    /// Calls this once all listeners accept. It must not block.
+    #[must_use]
+    pub fn when_started(mut self, started: impl FnOnce() + Send + Sync + 'static) -> Self {
+        self.started = Some(Box::new(started));
+        self
     }
 }
 
@@ -35,6 +43,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for HttpListeners<A> {
         for (socket, door) in self.doors.drain(..) {
             apps.push(Arc::clone(door.app()));
             accepting.spawn(accept(socket, door, shutdown.clone()));
+        }
+        if let Some(started) = self.started.take() {
+            started();
         }
         accepting.join_all().await;
         // Also when every listener was closed: requests under way are served until the end.

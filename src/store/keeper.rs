@@ -31,6 +31,7 @@ const REOPEN_AFTER: Duration = Duration::from_secs(10);
 /// Keeps learned sessions in the state folder until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Keeper {
+    folder: PathBuf,
     desk: Arc<Desk>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -59,21 +60,27 @@ impl Keeper {
     /// Restores what is kept in the folder into the pools' tables, and keeps them from then on. Never fails: without
     /// the file all goes on, and a warning says what to do.
     pub fn start(folder: &Path, pools: Vec<KeptPool>) -> Self {
-        let mut writer = Writer::new(folder.to_owned());
-        let desk = Arc::new(Desk::default());
-        let keeper = Self { desk: Arc::clone(&desk), thread: Mutex::default() };
-        keeper.serve(pools);
+        let keeper = Self { folder: folder.to_owned(), desk: Arc::default(), thread: Mutex::default() };
+        keeper.resume(pools);
+        keeper
+    }
+
+    /// Keeps these pools again, after a [`stop`](Self::stop).
+    pub fn resume(&self, pools: Vec<KeptPool>) {
+        self.desk.orders.lock().stop = false;
+        self.serve(pools);
+        let mut writer = Writer::new(self.folder.clone());
         // Here, so that the first request finds them.
-        writer.turn(&desk.pools(), Now::read(), false);
+        writer.turn(&self.desk.pools(), Now::read(), false);
+        let desk = Arc::clone(&self.desk);
         let run = move || writer.run(&desk);
         match std::thread::Builder::new().name("learned-keeper".to_owned()).spawn(run) {
-            Ok(thread) => *keeper.thread.lock() = Some(thread),
+            Ok(thread) => *self.thread.lock() = Some(thread),
             Err(error) => {
                 log::warn!("learned sessions are not kept over a restart: no thread for it: {error}");
-                keeper.serve(Vec::new());
+                self.serve(Vec::new());
             }
         }
-        keeper
     }
 
     /// Keeps these pools from now on, and no others: after a reload.

@@ -13,6 +13,7 @@ mod shard;
 mod table;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use journal::{Batch, Change, JOURNAL_LENGTH, Journal};
@@ -35,6 +36,8 @@ pub struct Learned {
     readers: Readers,
     capacity: usize,
     idle: Duration,
+    /// Another process tells what it learns.
+    fed: AtomicBool,
 }
 
 /// Who vouches for a learned session id.
@@ -70,7 +73,19 @@ impl Learned {
             readers: Readers::default(),
             capacity,
             idle,
+            fed: AtomicBool::new(false),
         }
+    }
+
+    /// Whether another process that serves the same clients tells what it learns: what is unknown now may be known in
+    /// a moment.
+    pub fn is_fed(&self) -> bool {
+        self.fed.load(Ordering::Relaxed)
+    }
+
+    /// Another process begins, or ends, to tell what it learns.
+    pub fn set_fed(&self, fed: bool) {
+        self.fed.store(fed, Ordering::Relaxed);
     }
 
     /// Whether it was made for this capacity and idle time.
@@ -135,6 +150,13 @@ impl Learned {
         self.named.forget(session);
         // Noted even if nobody knew it here: another replica may have shared it.
         self.started.forget_noted(session, &self.readers);
+    }
+
+    /// The session is over, as `source` tells. Noted in all other journals.
+    pub fn forget_as_told(&self, session: &SessionDigest, source: &Arc<Journal>) {
+        self.named.forget(session);
+        self.started.forget(session);
+        self.readers.note_to_others(source, || Change::Forgotten { session: *session });
     }
 
     /// Sessions in the table, among them some whose idle time is over but whose room nobody needed yet.
@@ -384,13 +406,14 @@ pub(super) mod tests {
         let rings = Arc::new(std::sync::atomic::AtomicU32::new(0));
         let bell = Arc::clone(&rings);
         let journal = Journal::with_bell(10, move || {
-            bell.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            bell.fetch_add(1, Ordering::Relaxed);
         });
         let journal = Arc::new(journal);
         table.attach(&journal);
         for batch in 1..4 {
-            (0..20).for_each(|n| table.learn(&session(batch * 20 + n), BackendTag(1), Origin::Application, NOW));
-            assert_eq!(u64::from(rings.load(std::sync::atomic::Ordering::Relaxed)), batch);
+            (0..20)
+                .for_each(|n| table.learn(&session(batch * 20 + n), BackendTag(1), Origin::Application, NOW));
+            assert_eq!(u64::from(rings.load(Ordering::Relaxed)), batch);
             journal.take();
         }
     }

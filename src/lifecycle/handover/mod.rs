@@ -1,0 +1,73 @@
+//! The hand-over: what a process gives to its successor, so that an upgrade loses neither a request nor a session.
+//!
+//! The successor connects to a socket of the old process and gets, in this order: the listening sockets, what differs from
+//! the file at run time with the health of each backend, and all learned sessions. It starts, accepts on the same
+//! sockets, and says that it is ready; only then does the old process stop accepting. Until the old one has
+//! finished, both tell each other what they learn ([`exchange`]). Whatever goes wrong before the word "ready"
+//! leaves the old process as it was; and if the successor dies afterwards, while the old one is still finishing,
+//! the old one accepts again.
+//!
+//! Our own listeners bind their own sockets, so Pingora's transfer, with its limits of 32 sockets and 2 048 bytes of names
+//! and its exit when nobody came, is not used at all.
+
+mod exchange;
+mod give;
+mod record;
+mod take;
+mod wire;
+
+use serde::{Deserialize, Serialize};
+
+use super::control::CarriedWorld;
+use crate::names::{BackendId, ListenerName, PoolName};
+use crate::pool::CarriedLive;
+
+pub(crate) use give::{Estate, Giver, Heirloom, Outcome};
+pub(crate) use take::{Inheritance, SOCKET_VARIABLE, connect, tell_predecessor};
+
+/// Another number: another protocol, and the two processes do not understand each other.
+const VERSION: u32 = 1;
+
+/// What the successor says first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Hello {
+    version: u32,
+    pid: u32,
+}
+
+/// One listening socket; the descriptors travel in the same order beside the frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct SocketName {
+    listener: ListenerName,
+    /// As the configuration has it.
+    address: std::net::SocketAddr,
+}
+
+/// Everything but sockets and sessions.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Carried {
+    world: CarriedWorld,
+    live: Vec<(PoolName, BackendId, CarriedLive)>,
+}
+
+/// What the successor says when it accepts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Ready {
+    /// The inherited sockets that it accepts on.
+    took: Vec<ListenerName>,
+}
+
+/// Why a hand-over did not come about.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum HandoverError {
+    /// The connection to the other process broke, or it took too long.
+    #[error("the other process was lost: {0}")]
+    Lost(#[from] std::io::Error),
+    /// What it says is not understood.
+    #[error("the other process says what is not understood: {0}")]
+    Garbled(String),
+    /// The successor could not start.
+    #[error("{0}")]
+    Refused(String),
+}

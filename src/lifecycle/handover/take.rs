@@ -1,0 +1,147 @@
+//! The successor's side: it takes what the old process gives, and says when it is ready.
+
+use std::collections::VecDeque;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use super::exchange::Exchange;
+use super::wire::{Kind, Wire};
+use super::{Carried, HandoverError, Hello, Ready, SocketName, VERSION, record};
+use crate::affinity::Change;
+use crate::clock::Now;
+use crate::lifecycle::control::CarriedWorld;
+use crate::names::{ListenerName, PoolName};
+use crate::snapshot::Snapshot;
+
+/// Names the socket to connect to, in the environment of a process that was started to take over.
+pub(crate) const SOCKET_VARIABLE: &str = "STEADFAST_UPGRADE_SOCKET";
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the old process has given.
+#[derive(Debug)]
+pub(crate) struct Inheritance {
+    wire: Wire,
+    sockets: Vec<(SocketName, TcpListener)>,
+    carried: Carried,
+    sessions: Vec<(PoolName, Vec<Change>)>,
+    took: Vec<ListenerName>,
+    exchange: Option<Exchange>,
+}
+
+/// Connects to the old process and takes all it has.
+///
+/// # Errors
+/// Nobody is there, or it ended in the middle.
+pub(crate) fn connect(path: &Path) -> Result<Inheritance, HandoverError> {
+    let mut wire = Wire::new(UnixStream::connect(path)?);
+    wire.patience(PATIENCE, PATIENCE)?;
+    wire.send_json(Kind::Hello, &Hello { version: VERSION, pid: std::process::id() })?;
+    let (mut sockets, mut carried, mut sessions) = (Vec::new(), Carried::default(), Vec::new());
+    loop {
+        let frame = wire.expect()?;
+        match frame.kind {
+            Kind::Sockets => {
+                let names: VecDeque<SocketName> = frame.json()?;
+                let descriptors = wire.take_descriptors(names.len());
+                if descriptors.len() != names.len() {
+                    return Err(HandoverError::Garbled("sockets are missing".to_owned()));
+                }
+                sockets.extend(names.into_iter().zip(descriptors.into_iter().map(TcpListener::from)));
+            }
+            Kind::Carried => carried = frame.json()?,
+            Kind::Sessions => sessions.extend(record::decode(&frame.body)),
+            Kind::Complete => {
+                return Ok(Inheritance {
+                    wire,
+                    sockets,
+                    carried,
+                    sessions,
+                    took: Vec::new(),
+                    exchange: None,
+                });
+            }
+            Kind::Hello | Kind::Ready | Kind::Failed => {
+                return Err(HandoverError::Garbled(format!("{:?} at this time", frame.kind)));
+            }
+        }
+    }
+}
+
+/// Tells the process that wanted to be succeeded by this one why it cannot be.
+pub(crate) fn tell_predecessor(reason: &dyn std::fmt::Display) {
+    let Some(path) = std::env::var_os(SOCKET_VARIABLE) else { return };
+    let told = UnixStream::connect(path)
+        .map_err(HandoverError::from)
+        .and_then(|stream| Wire::new(stream).send(Kind::Failed, reason.to_string().as_bytes()));
+    if let Err(error) = told {
+        log::debug!("the process before does not hear: {error}");
+    }
+}
+
+impl Inheritance {
+    /// What differs from the file at run time.
+    pub(crate) fn world(&self) -> CarriedWorld {
+        self.carried.world.clone()
+    }
+
+    /// The inherited socket of a listener, if its address is still the same.
+    pub(crate) fn socket(&mut self, listener: &ListenerName, address: SocketAddr) -> Option<TcpListener> {
+        let is =
+            |(name, _): &(SocketName, TcpListener)| name.listener == *listener && name.address == address;
+        let at = self.sockets.iter().position(is)?;
+        let (name, socket) = self.sockets.swap_remove(at);
+        socket.set_nonblocking(true).ok()?;
+        self.took.push(name.listener);
+        Some(socket)
+    }
+
+    /// Enters what was carried over into a snapshot that nobody uses yet.
+    pub(crate) fn enter(&mut self, snapshot: &Snapshot, now: Now) {
+        for (pool, id, live) in &self.carried.live {
+            let pool = snapshot.pool_named(pool).map(|served| &served.pool);
+            if let Some(backend) = pool.and_then(|pool| pool.backend(pool.find(id.as_str())?)) {
+                backend.live().resume(live, now);
+            }
+        }
+        for (pool, changes) in self.sessions.drain(..) {
+            let Some(served) = snapshot.pool_named(&pool) else { continue };
+            for change in &changes {
+                if let Change::Learned(session) = change {
+                    // Whoever finds no room in a smaller table was the least recently used.
+                    let _ = served.policy.learned.restore(session, now);
+                }
+            }
+        }
+        // Before the first request, so that nothing that is learned escapes it.
+        self.exchange = Some(Exchange::begin(snapshot));
+    }
+
+    /// Says that this process can not take over after all.
+    pub(crate) fn fail(&self, reason: &dyn std::fmt::Display) {
+        if let Err(error) = self.wire.send(Kind::Failed, reason.to_string().as_bytes()) {
+            log::debug!("the process before does not hear: {error}");
+        }
+    }
+
+    /// Says that this process accepts, and stays with the old one, on a thread of its own, until that has finished.
+    pub(crate) fn ready(mut self) {
+        let Some(exchange) = self.exchange.take() else { return };
+        if let Err(error) = self.wire.send_json(Kind::Ready, &Ready { took: std::mem::take(&mut self.took) })
+        {
+            log::warn!("the process before was lost: {error}");
+            return;
+        }
+        let run = move || {
+            if let Err(HandoverError::Garbled(what)) = exchange.run(&mut self.wire) {
+                log::warn!("the process before says what is not understood: {what}");
+            }
+            log::info!("the process before has finished");
+        };
+        if let Err(error) = std::thread::Builder::new().name("inherit".to_owned()).spawn(run) {
+            log::warn!("no thread to hear what the process before still learns: {error}");
+        }
+    }
+}
