@@ -104,7 +104,9 @@ impl Keeper {
 
     /// Writes what is still to be written, and ends; what is learned afterwards is not kept.
     pub fn stop(&self) {
-        let Some(thread) = self.thread.lock().take() else { return };
+        // Held over the join: whoever else wants it stopped is to find it stopped.
+        let mut running = self.thread.lock();
+        let Some(thread) = running.take() else { return };
         self.desk.orders.lock().stop = true;
         self.desk.changed.notify_all();
         if thread.join().is_err() {

@@ -21,7 +21,7 @@ struct Load {
     clients: Vec<JoinHandle<Vec<String>>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Habit {
     /// Both cookies, on a kept connection.
     Kept,
@@ -98,7 +98,8 @@ fn client(
                         };
                         fields.push(format!("Cookie: {cookies}"));
                     } else if answer.server() != home || answer.word("fresh=") == "true" {
-                        faults.push(format!("a session of {home} was lost at {}", answer.server()));
+                        faults
+                            .push(format!("{habit:?}: a session of {home} was lost at {}", answer.server()));
                     }
                     asked.fetch_add(1, Ordering::Relaxed);
                     let closes = answer.all("connection").contains(&"close");

@@ -145,10 +145,15 @@ impl Estate {
             return Err(HandoverError::Refused(String::from_utf8_lossy(&answer.body).into_owned()));
         }
         let ready: Ready = answer.json()?;
+        log::info!("process {} has taken over; this one finishes what runs", hello.pid);
         self.retire(&ready);
         *last.lock() = Some(Outcome::Done { pid: hello.pid });
-        log::info!("process {} has taken over; this one finishes what runs", hello.pid);
-        let error = exchange.run(&mut wire).err();
+        let error = std::thread::scope(|scope| {
+            // Beside the exchange: it writes to the disk, and the successor's news cannot wait. The successor's own
+            // keeper waits for the file.
+            scope.spawn(|| self.keeper.stop());
+            exchange.run(&mut wire).err()
+        });
         log::error!("process {} is gone, this one accepts again: {:?}", hello.pid, error);
         self.resume();
         Ok(())
@@ -187,8 +192,6 @@ impl Estate {
             let taken = ready.took.contains(&facts.name);
             facts.acceptance.set(if taken { Accepting::Paused } else { Accepting::Closing });
         }
-        // The successor's waits for the file.
-        self.keeper.stop();
         self.retire.send_replace(Some(Manner::Retire));
     }
 
