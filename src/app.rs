@@ -12,12 +12,13 @@ use pingora::services::background::{BackgroundService, GenBackgroundService};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
+use crate::clock::Now;
 use crate::config::{self, Checked};
 use crate::error::Error;
 use crate::hooks::{Chain, Hook};
 use crate::l7::Proxy;
 use crate::lifecycle::{
-    BoundListener, HealthService, PidFile, ReloadService, Reloader, Stop, Stopper, bounds, hear_hangups,
+    BoundListener, Control, ControlService, HealthService, PidFile, Stop, Stopper, bounds, hear_hangups,
     wait_for_drain,
 };
 use crate::listen::{Counts, Door, HttpListeners, ListenerFacts, bind};
@@ -78,7 +79,8 @@ impl Steadfast {
             .iter()
             .map(|listener| Ok((bind(listener.address)?, listener.clone())))
             .collect::<Result<Vec<_>, Error>>()?;
-        let current = Arc::new(Current::new(Snapshot::compile(self.checked, secrets, None)));
+        let snapshot = Snapshot::compile(self.checked.clone(), &secrets, None, Now::read());
+        let current = Arc::new(Current::new(snapshot));
         // Before the first request, so that it finds the sessions of the last run.
         let keeper = Arc::new(Keeper::start(&state_dir, current.load().kept()));
         let counts = Arc::new(telemetry::Counts::default());
@@ -97,11 +99,26 @@ impl Steadfast {
             bound.push(BoundListener { name, address, bounds });
             listeners.push((socket, door));
         }
-        let threads = conf.threads;
-        let reloader = self
-            .source
-            .map(|source| Reloader::new(source, Arc::clone(&current), Arc::clone(&keeper), bound, threads));
-        Ok(Bound { doors: listeners, current, counts, keeper, conf, pid_file, reloader, hangups: None })
+        let (control, changed) = Control::new(
+            self.source,
+            Arc::clone(&current),
+            Arc::clone(&keeper),
+            bound,
+            self.checked,
+            secrets,
+        );
+        let control = Arc::new(control);
+        Ok(Bound {
+            doors: listeners,
+            current,
+            counts,
+            keeper,
+            conf,
+            pid_file,
+            control,
+            changed,
+            hangups: None,
+        })
     }
 
     /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once). SIGHUP reloads the file.
@@ -125,7 +142,8 @@ pub struct Bound {
     keeper: Arc<Keeper>,
     conf: ServerConf,
     pid_file: Option<PathBuf>,
-    reloader: Option<(Reloader, watch::Receiver<()>)>,
+    control: Arc<Control>,
+    changed: watch::Receiver<()>,
     hangups: Option<Signal>,
 }
 
@@ -141,6 +159,11 @@ impl Bound {
     /// The snapshot in force.
     pub fn current(&self) -> &Arc<Current> {
         &self.current
+    }
+
+    /// What changes the configuration in force.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
     }
 
     /// Counts of requests by reason.
@@ -181,13 +204,15 @@ impl Bound {
         let mut server = Server::new_with_opt_and_conf(None, self.conf);
         server.bootstrap();
         server.add_service(HttpListeners::new(self.doors, threads));
-        let (reloader, changed) = self.reloader.unzip();
-        server.add_service(background("health", HealthService { current: self.current, changed }));
-        if signals && let Some(reloader) = reloader {
-            let cannot = |source| Error::System { what: "cannot listen to SIGHUP", source };
-            let hangups = self.hangups.map_or_else(hear_hangups, Ok).map_err(cannot)?;
-            server.add_service(background("reload", ReloadService::new(reloader, hangups)));
-        }
+        let health = HealthService { current: self.current, changed: self.changed };
+        server.add_service(background("health", health));
+        let cannot = |source| Error::System { what: "cannot listen to SIGHUP", source };
+        let hangups = match (signals, self.hangups) {
+            (false, _) => None,
+            (true, Some(hangups)) => Some(hangups),
+            (true, None) => Some(hear_hangups().map_err(cannot)?),
+        };
+        server.add_service(background("control", ControlService::new(self.control, hangups)));
         let (stop, stopper, said) = Stop::new(signals);
         // Pingora sleeps its whole grace period; nobody waits for that thread.
         let run = move || server.run(RunArgs { shutdown_signal: Box::new(stop) });

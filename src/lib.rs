@@ -37,7 +37,7 @@ pub mod health;
 pub mod hooks;
 mod l4;
 mod l7;
-mod lifecycle;
+pub mod lifecycle;
 pub mod listen;
 pub mod names;
 pub mod pool;

@@ -19,6 +19,9 @@ mod cli;
 #[path = "suite/config.rs"]
 mod config;
 #[cfg(test)]
+#[path = "suite/control.rs"]
+mod control;
+#[cfg(test)]
 #[path = "suite/docs.rs"]
 mod docs;
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(super) fn explain(args: &args::Explain) -> ExitCode {
 fn explained(args: &args::Explain) -> Result<String, String> {
     let checked = config::load(&args.config).map_err(|problems| problems.to_string())?;
     let secrets = Secrets::open_without_writing(&checked).map_err(|error| error.to_string())?;
-    let snapshot = Snapshot::compile(checked, secrets, None);
+    let snapshot = Snapshot::compile(checked, &secrets, None, Now::read());
     let listener = match &args.listener {
         Some(name) => snapshot.listeners.iter().find(|listener| listener.name.as_str() == name),
         None => snapshot.listeners.first(),

@@ -13,7 +13,7 @@ use super::report::Problem;
 use crate::names::{BackendId, ListenerName, PoolName};
 
 /// A configuration without errors.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checked {
     /// Pingora's own server settings.
     pub server: Server,
@@ -34,7 +34,7 @@ pub struct Checked {
 }
 
 /// Secret bytes that are wiped when dropped and never printed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub Zeroizing<Vec<u8>>);
 
 impl std::fmt::Debug for Secret {
@@ -44,7 +44,7 @@ impl std::fmt::Debug for Secret {
 }
 
 /// One key of the key ring.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TokenKey {
     /// The key's id; tokens carry a digest of it.
     pub id: String,
@@ -53,7 +53,7 @@ pub struct TokenKey {
 }
 
 /// Pingora's own server settings, under their own names. Defaults differ from Pingora's where safety asks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Server {
     /// Threads of each service. Default: the machine's cores.
     pub threads: usize,
@@ -101,7 +101,7 @@ impl std::fmt::Display for AdminListen {
 }
 
 /// An address that is accepted on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Listener {
     /// Its name in log and metrics.
     pub name: ListenerName,
@@ -146,14 +146,14 @@ pub struct ListenerTimeouts {
 }
 
 /// Chooses a pool. Without `match` it takes everything.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// The pool that serves it: an index into [`Checked::pools`].
     pub pool: usize,
 }
 
 /// Backends that serve the same application.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pool {
     /// Its name.
     pub name: PoolName,
@@ -171,6 +171,19 @@ pub struct Pool {
     pub retries: Retries,
     /// Bounds on what each backend is given at once, if any.
     pub limits: Option<PoolLimits>,
+    /// How long a backend may drain before it gives its sessions up. Default 30 min.
+    pub drain_deadline: Duration,
+    /// What becomes of a backend that is taken out.
+    pub removal: Removal,
+}
+
+/// What becomes of a backend that is taken out of the configuration, or that discovery no longer finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It drains first, while it answers.
+    Drain,
+    /// Its sessions move at once.
+    AtOnce,
 }
 
 /// Bounds on what each backend is given at once.
@@ -187,7 +200,7 @@ pub struct PoolLimits {
 }
 
 /// One server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Backend {
     /// Stable, whatever its address.
     pub id: BackendId,
@@ -197,6 +210,8 @@ pub struct Backend {
     pub weight: u16,
     /// What the operator wants of it.
     pub state: BackendState,
+    /// How long it may drain, where that was said for it alone; `None`: as the pool has it.
+    pub drain_deadline: Option<Duration>,
 }
 
 /// What the operator wants of a backend.
@@ -208,6 +223,17 @@ pub enum BackendState {
     Draining,
     /// Takes nothing.
     Maintenance,
+}
+
+impl BackendState {
+    /// The word of the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Draining => "draining",
+            Self::Maintenance => "maintenance",
+        }
+    }
 }
 
 /// How a new session finds its backend.
@@ -233,7 +259,7 @@ pub enum Algorithm {
 }
 
 /// How a session stays on its backend.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Affinity {
     /// By binding, by plain hash, or not at all.
     pub mode: AffinityMode,
@@ -297,7 +323,7 @@ pub struct Learn {
 }
 
 /// The load-balancer cookie.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LbCookie {
     /// Its name; `None`: made from the pool's name.
     pub name: Option<String>,
@@ -362,7 +388,7 @@ pub enum OnLostBackend {
 }
 
 /// How backends are watched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Health {
     /// The active check, if any.
     pub check: Option<Check>,

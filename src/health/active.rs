@@ -26,6 +26,18 @@ pub struct CheckSpec {
     pub fall: u32,
 }
 
+impl CheckSpec {
+    /// Whether one backend is checked as another specification checks one.
+    pub(super) fn is_same_for(&self, index: BackendIndex, other: &Self, other_index: BackendIndex) -> bool {
+        let times = |spec: &Self| (spec.interval, spec.timeout, spec.rise, spec.fall);
+        let probe = |spec: &Self, index: BackendIndex| match &spec.check {
+            Check::Tcp => None,
+            Check::Http(probes) => probes.get(index.position()).cloned(),
+        };
+        times(self) == times(other) && probe(self, index) == probe(other, other_index)
+    }
+}
+
 /// What one check does.
 #[derive(Clone, Debug)]
 pub enum Check {

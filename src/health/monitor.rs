@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::active::{CheckSpec, watch};
 use super::passive::probe_suspect;
@@ -22,29 +22,57 @@ pub struct Watched {
     pub hold: Duration,
 }
 
-/// Watches pools until it is dropped.
-#[derive(Debug)]
+/// Watches pools until it is dropped. Its tasks run on the runtime that told it what to watch.
+#[derive(Debug, Default)]
 pub struct Monitor {
-    pools: Vec<Watched>,
+    tasks: JoinSet<()>,
+    checks: Vec<Checking>,
+    upkeeps: Vec<AbortHandle>,
+}
+
+/// A check that runs.
+#[derive(Debug)]
+struct Checking {
+    pool: Arc<Pool>,
+    index: BackendIndex,
+    spec: Arc<CheckSpec>,
+    task: AbortHandle,
 }
 
 impl Monitor {
-    /// Watches these pools.
-    pub fn new(pools: Vec<Watched>) -> Self {
-        Self { pools }
-    }
-
-    /// Checks, and keeps the books; ends only when the future is dropped.
-    pub async fn run(&self) {
-        let mut tasks = JoinSet::new();
-        for watched in &self.pools {
-            tasks.spawn(upkeep(watched.clone()));
-            let Some(check) = &watched.check else { continue };
+    /// Watches these pools from now on, and no others. A check that stays as it was goes on, with what it has
+    /// counted: else a configuration that changes often would keep every check from falling.
+    pub fn watch(&mut self, pools: &[Watched]) {
+        let mut before = std::mem::take(&mut self.checks);
+        self.upkeeps.drain(..).for_each(|task| task.abort());
+        for watched in pools {
+            self.upkeeps.push(self.tasks.spawn(upkeep(watched.clone())));
+            let Some(spec) = &watched.check else { continue };
             for index in watched.pool.indexes() {
-                tasks.spawn(watch(Arc::clone(&watched.pool), index, Arc::clone(check)));
+                let same = before.iter().position(|checking| checking.is(&watched.pool, index, spec));
+                let checking = same.map(|at| before.swap_remove(at)).unwrap_or_else(|| Checking {
+                    task: self.tasks.spawn(watch(Arc::clone(&watched.pool), index, Arc::clone(spec))),
+                    pool: Arc::clone(&watched.pool),
+                    index,
+                    spec: Arc::clone(spec),
+                });
+                self.checks.push(checking);
             }
         }
-        tasks.join_all().await;
+        before.into_iter().for_each(|checking| checking.task.abort());
+        while self.tasks.try_join_next().is_some() {}
+    }
+}
+
+impl Checking {
+    /// Whether it does for this backend what the specification asks for.
+    fn is(&self, pool: &Arc<Pool>, index: BackendIndex, spec: &CheckSpec) -> bool {
+        let (Some(old), Some(new)) = (self.pool.backend(self.index), pool.backend(index)) else {
+            return false;
+        };
+        Arc::ptr_eq(old.live(), new.live())
+            && old.address() == new.address()
+            && self.spec.is_same_for(self.index, spec, index)
     }
 }
 

@@ -14,18 +14,20 @@ use crate::snapshot::Current;
 #[derive(Debug)]
 pub(crate) struct HealthService {
     pub(crate) current: Arc<Current>,
-    /// Hears when another snapshot is in force; `None`: never.
-    pub(crate) changed: Option<watch::Receiver<()>>,
+    /// Hears when another snapshot is in force.
+    pub(crate) changed: watch::Receiver<()>,
 }
 
 #[async_trait]
 impl BackgroundService for HealthService {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut changed = self.changed.clone();
+        let mut monitor = Monitor::default();
         loop {
-            let monitor = Monitor::new(self.current.load().watched());
+            // Seen before it is read: a change in between is seen again.
+            changed.mark_unchanged();
+            monitor.watch(&self.current.load().watched());
             tokio::select! {
-                () = monitor.run() => return,
                 () = hears(&mut changed) => {}
                 _ = shutdown.wait_for(|stopping| *stopping) => return,
             }
@@ -33,12 +35,9 @@ impl BackgroundService for HealthService {
     }
 }
 
-async fn hears(changed: &mut Option<watch::Receiver<()>>) {
-    let heard = match changed {
-        Some(changed) => changed.changed().await.is_ok(),
-        None => false,
-    };
-    if !heard {
+/// Hears of the next change; waits for ever when nobody is left who could change anything.
+async fn hears(changed: &mut watch::Receiver<()>) {
+    if changed.changed().await.is_err() {
         std::future::pending::<()>().await;
     }
 }

@@ -227,6 +227,11 @@ impl Backend {
         self.weight
     }
 
+    /// What the operator wants of it.
+    pub fn admin(&self) -> AdminState {
+        self.admin
+    }
+
     /// Its live state.
     pub fn live(&self) -> &Arc<Live> {
         &self.live
@@ -241,6 +246,7 @@ impl Backend {
     pub fn state(&self, now: Now) -> State {
         match (self.admin, self.live.health(now)) {
             (AdminState::Maintenance, _) => State::Maintenance,
+            (AdminState::Draining, _) if self.live.drain().is_over(now) => State::Maintenance,
             (AdminState::Up | AdminState::Draining, Health::Down(_)) => State::Down,
             (AdminState::Draining, Health::Up | Health::Suspect) => State::Draining,
             (AdminState::Up, Health::Suspect) => State::Suspect,
@@ -260,7 +266,11 @@ impl Backend {
 
     /// Whether its own sessions may be sent to it; `held`: they have waited for the probe.
     pub fn takes_existing(&self, now: Now, held: bool) -> bool {
-        let wanted = self.admin != AdminState::Maintenance;
+        let wanted = match self.admin {
+            AdminState::Up => true,
+            AdminState::Draining => !self.live.drain().is_over(now),
+            AdminState::Maintenance => false,
+        };
         wanted
             && match self.live.health(now) {
                 Health::Up => true,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
+use super::drain::Drain;
 use super::gate::{Asker, Entry, Gate, Limits};
 use super::spec::Ejection;
 use super::state::{Cause, CheckVerdict, Failure, Health};
@@ -24,6 +25,7 @@ pub struct Live {
     /// New sessions lately, decayed.
     assigned: AtomicU32,
     epoch: AtomicU16,
+    drain: Drain,
     resolved: Notify,
 }
 
@@ -70,6 +72,11 @@ impl Live {
     /// It has lost its memory: tokens issued before no longer hold.
     pub fn raise_epoch(&self) {
         self.epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When it was told to drain, and for how long.
+    pub fn drain(&self) -> &Drain {
+        &self.drain
     }
 
     /// What health knows of it. An ejection that is over, with nobody to lift it, reads as suspect.

@@ -8,6 +8,7 @@
 
 mod backend;
 mod balance;
+mod drain;
 mod gate;
 mod live;
 mod ring;
@@ -16,6 +17,7 @@ mod state;
 mod word;
 
 pub use backend::{Backend, Pool};
+pub use drain::Drain;
 pub use gate::{Asker, Entry, Limits, Permit};
 pub use live::Live;
 pub use spec::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, PoolSpec};

@@ -1,6 +1,7 @@
 //! From a checked configuration to a snapshot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pingora::upstreams::peer::HttpPeer;
 use siphasher::sip::SipHasher24;
@@ -10,6 +11,7 @@ use super::served::{RetryPolicy, ServedListener, ServedPool, Snapshot};
 use crate::affinity::{
     CookiePolicy, FirstContact, FirstContacts, Insert, KeyRing, Learned, Mode, Policy, PoolBinding, SameSite,
 };
+use crate::clock::Now;
 use crate::config::Checked;
 use crate::config::checked;
 use crate::health::{Check, CheckSpec, HttpProbe};
@@ -19,11 +21,10 @@ use crate::store::KeptPool;
 
 impl Snapshot {
     /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
-    pub fn compile(checked: Checked, secrets: Secrets, before: Option<&Self>) -> Self {
-        let keys = Arc::new(KeyRing::new(secrets.sealing, secrets.older));
+    pub fn compile(checked: Checked, secrets: &Secrets, before: Option<&Self>, now: Now) -> Self {
         let pools = checked.pools.into_iter().zip(0..=u16::MAX).map(|(pool, index)| {
             let earlier = before.and_then(|before| before.pool_named(&pool.name));
-            Arc::new(served(pool, PoolIndex(index), &secrets.seed, &keys, earlier.map(AsRef::as_ref)))
+            Arc::new(served(pool, PoolIndex(index), secrets, earlier.map(AsRef::as_ref), now))
         });
         Self { pools: pools.collect(), listeners: checked.listeners.into_iter().map(listener).collect() }
     }
@@ -44,9 +45,9 @@ fn listener(listener: checked::Listener) -> ServedListener {
 fn served(
     config: checked::Pool,
     index: PoolIndex,
-    seed: &HashSeed,
-    keys: &Arc<KeyRing>,
+    secrets: &Secrets,
     earlier: Option<&ServedPool>,
+    now: Now,
 ) -> ServedPool {
     let live = |id: &crate::names::BackendId| {
         let earlier = &earlier?.pool;
@@ -54,9 +55,6 @@ fn served(
     };
     let check = config.health.check.as_ref().map(|check| Arc::new(check_spec(check, &config)));
     let peers = config.backends.iter().map(|backend| peer(&config, backend)).collect();
-    let learned = earlier.map(|earlier| Arc::clone(&earlier.policy.learned)).unwrap_or_else(|| {
-        Arc::new(Learned::new(config.affinity.learn.capacity, config.affinity.learn.idle))
-    });
     let retries = RetryPolicy {
         attempts: config.retries.attempts,
         on_connect: config.retries.on_connect,
@@ -65,12 +63,14 @@ fn served(
     let binding = PoolBinding::of(&config.name);
     // Each pool hashes with a secret of its own: one application's choices say nothing about another's.
     let seed = HashSeed(
-        siphasher::sip128::SipHasher24::new_with_key(&seed.0)
+        siphasher::sip128::SipHasher24::new_with_key(&secrets.seed.0)
             .hash(config.name.as_str().as_bytes())
             .as_bytes(),
     );
+    let learned = learned(&config.affinity.learn, &seed, earlier, now);
     let kept = (config.affinity.learn.persist && config.affinity.mode == checked::AffinityMode::Bind)
         .then(|| KeptPool::new(config.name.clone(), Arc::clone(&learned), &seed));
+    let drains = drains(&config);
     let spec = PoolSpec {
         name: config.name,
         backends: config.backends.into_iter().map(backend).collect(),
@@ -95,15 +95,41 @@ fn served(
         }),
         seed,
     };
+    let pool = Pool::new(spec, live);
+    for (backend, drain) in pool.backends().iter().zip(drains) {
+        match drain {
+            Some(deadline) => backend.live().drain().begin(deadline, now),
+            None => backend.live().drain().end(),
+        }
+    }
     ServedPool {
         index,
-        pool: Arc::new(Pool::new(spec, live)),
-        policy: policy(config.affinity, binding, keys, learned),
+        pool: Arc::new(pool),
+        policy: policy(config.affinity, binding, &secrets.keys, learned),
         peers,
         retries,
         check,
         kept,
     }
+}
+
+/// The table of the snapshot before, unless its size or what its keys are made with is another one.
+fn learned(learn: &checked::Learn, seed: &HashSeed, earlier: Option<&ServedPool>, now: Now) -> Arc<Learned> {
+    let earlier = earlier.filter(|earlier| earlier.pool.seed() == seed);
+    match earlier.map(|earlier| &earlier.policy.learned) {
+        Some(table) if table.is_for(learn.capacity, learn.idle) => Arc::clone(table),
+        Some(table) => Arc::new(table.resized(learn.capacity, learn.idle, now)),
+        None => Arc::new(Learned::new(learn.capacity, learn.idle)),
+    }
+}
+
+/// For each backend, how long it may drain, if it drains.
+fn drains(config: &checked::Pool) -> Vec<Option<Duration>> {
+    let drain = |backend: &checked::Backend| {
+        (backend.state == checked::BackendState::Draining)
+            .then(|| backend.drain_deadline.unwrap_or(config.drain_deadline))
+    };
+    config.backends.iter().map(drain).collect()
 }
 
 fn backend(backend: checked::Backend) -> BackendSpec {

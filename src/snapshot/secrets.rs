@@ -5,20 +5,24 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use siphasher::sip128::SipHasher24;
 use zeroize::Zeroizing;
 
-use crate::affinity::Key;
+use crate::affinity::{Key, KeyRing};
 use crate::config::Checked;
 use crate::config::checked::TokenKey;
 use crate::pool::HashSeed;
 
 /// The keys and the seed that a snapshot is compiled with.
+#[derive(Clone, Debug)]
 pub struct Secrets {
-    pub(super) sealing: Key,
-    pub(super) older: Vec<Key>,
+    pub(super) keys: Arc<KeyRing>,
+    /// Whether the key was made at first start, as the configuration names none.
+    keys_of_our_own: bool,
     pub(super) seed: HashSeed,
+    seed_of_our_own: bool,
 }
 
 /// A secret could not be read or made.
@@ -64,6 +68,27 @@ impl Secrets {
         Self::take(checked, Missing::Forget)
     }
 
+    /// Takes the secrets of a configuration that follows another one in the same process: what was made at first
+    /// start stays, even if the state folder was emptied meanwhile.
+    ///
+    /// # Errors
+    /// The state folder cannot be used.
+    pub fn renew(&self, checked: &Checked) -> Result<Self, SecretsError> {
+        let keys_stay = self.keys_of_our_own && checked.keys.is_empty();
+        let seed_stays = self.seed_of_our_own && checked.affinity_seed.is_none();
+        if keys_stay && seed_stays {
+            return Ok(self.clone());
+        }
+        let mut secrets = Self::open(checked)?;
+        if keys_stay {
+            secrets.keys = Arc::clone(&self.keys);
+        }
+        if seed_stays {
+            secrets.seed = self.seed;
+        }
+        Ok(secrets)
+    }
+
     fn take(checked: &Checked, missing: Missing) -> Result<Self, SecretsError> {
         let mut keys = checked.keys.iter().map(|key| Ok(Key::new(&key.id, &thirty_two(key)?)));
         let first = keys.next().transpose()?;
@@ -88,7 +113,12 @@ impl Secrets {
                 digest(kept(&checked.state_dir, "affinity.seed", missing, make)?.as_slice())
             }
         };
-        Ok(Self { sealing, older, seed })
+        Ok(Self {
+            keys: Arc::new(KeyRing::new(sealing, older)),
+            keys_of_our_own: checked.keys.is_empty(),
+            seed,
+            seed_of_our_own: checked.affinity_seed.is_none(),
+        })
     }
 }
 

@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("listen", &[]),
     ("snapshot", &["config", "route", "pool", "affinity", "health", "store"]),
     ("l7", &["snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
-    ("lifecycle", &["config", "snapshot", "store", "health", "listen"]),
+    ("lifecycle", &["config", "snapshot", "store", "pool", "health", "listen"]),
     ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
     ("discovery", &["pool"]),
     ("admin", &["snapshot", "telemetry", "lifecycle", "affinity"]),

@@ -3,6 +3,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use std::sync::Arc;
+
+use steadfast::lifecycle::{Control, Plan};
 use steadfast::{Running, Steadfast, config};
 use tempfile::TempDir;
 
@@ -14,8 +17,9 @@ pub(crate) const SHARED: &str = "keys: [ { id: a, value: \"AAECAwQFBgcICQoLDA0OD
 /// A running balancer; stopped when dropped.
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
+    pub(crate) control: Arc<Control>,
     _running: Running,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Balancer {
@@ -25,7 +29,14 @@ impl Balancer {
         let checked = checked(&configuration(apps, top, listener, pool), folder.path());
         let bound = Steadfast::from_checked(checked).bind().unwrap();
         let address = bound.addresses()[0].1;
-        Self { address, _running: bound.spawn().unwrap(), _folder: folder }
+        let control = Arc::clone(bound.control());
+        Self { address, control, _running: bound.spawn().unwrap(), folder }
+    }
+
+    /// Puts another configuration of the same listener in force.
+    pub(crate) fn reload(&self, apps: &[App], pool: &str) -> Plan {
+        let checked = checked(&configuration(apps, SHARED, "", pool), self.folder.path());
+        self.control.put_in_force(checked).unwrap()
     }
 
     /// Starts it with what most tests need.

@@ -33,6 +33,8 @@ pub struct Learned {
     started: Table,
     named: Table,
     readers: Readers,
+    capacity: usize,
+    idle: Duration,
 }
 
 /// Who vouches for a learned session id.
@@ -66,7 +68,26 @@ impl Learned {
             started: Table::new(capacity, idle, Origin::Application),
             named: Table::new((capacity / 8).max(1), idle, Origin::Client),
             readers: Readers::default(),
+            capacity,
+            idle,
         }
+    }
+
+    /// Whether it was made for this capacity and idle time.
+    pub fn is_for(&self, capacity: usize, idle: Duration) -> bool {
+        (self.capacity, self.idle) == (capacity, idle)
+    }
+
+    /// A table of another size with the same sessions, as many of the most recent as it has room for.
+    pub fn resized(&self, capacity: usize, idle: Duration, now: Now) -> Self {
+        let table = Self::new(capacity, idle);
+        for sessions in self.export(now) {
+            for session in &sessions {
+                // Whoever finds no room was the least recently used.
+                let _ = table.restore(session, now);
+            }
+        }
+        table
     }
 
     /// The backend that holds the session; counts as use.

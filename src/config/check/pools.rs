@@ -1,9 +1,12 @@
 //! Pools: backends that exist, differ and can take a session; balance, timeouts, retries.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::{Surroundings, affinity, all, count, health, size};
-use crate::config::checked::{Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
+use crate::config::checked::{
+    Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Removal, Retries,
+};
 use crate::config::collections::{Named, OneOrMany};
 use crate::config::model;
 use crate::config::read::Spanned;
@@ -14,6 +17,9 @@ use crate::names::{BackendId, PoolName};
 
 /// More backends than `BackendIndex` can count.
 const MAX_BACKENDS: usize = 65_535;
+
+/// How long a backend may drain.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(30 * 60);
 
 /// Checks all pools.
 pub(super) fn pools(pools: Spanned<Named<model::Pool>>, around: &Surroundings<'_>) -> Option<Vec<Pool>> {
@@ -46,6 +52,8 @@ fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Op
         timeouts: self::timeouts(timeouts)?,
         retries: self::retries(retries)?,
         limits: self::limits(limits)?,
+        drain_deadline: DRAIN_DEADLINE,
+        removal: Removal::Drain,
     })
 }
 
@@ -87,6 +95,7 @@ fn backends(
             address: backend.address.value?.0,
             weight: u16::try_from(backend.weight.value?.0).unwrap_or(u16::MAX),
             state: backend.state.value?.0,
+            drain_deadline: None,
         })
     };
     backends.into_iter().map(backend).collect()
