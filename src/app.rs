@@ -12,6 +12,7 @@ use pingora::services::background::{BackgroundService, GenBackgroundService};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 
+use crate::admin::{AdminApp, AdminService, AdminSocket, Guard, ListenerHandle, Parts};
 use crate::clock::Now;
 use crate::config::{self, Checked};
 use crate::error::Error;
@@ -79,6 +80,7 @@ impl Steadfast {
             .iter()
             .map(|listener| Ok((bind(listener.address)?, listener.clone())))
             .collect::<Result<Vec<_>, Error>>()?;
+        let admin = self.checked.admin.as_ref().map(|admin| AdminSocket::bind(&admin.listen)).transpose()?;
         let snapshot = Snapshot::compile(self.checked.clone(), &secrets, None, Now::read());
         let current = Arc::new(Current::new(snapshot));
         // Before the first request, so that it finds the sessions of the last run.
@@ -117,6 +119,7 @@ impl Steadfast {
             pid_file,
             control,
             changed,
+            admin,
             hangups: None,
         })
     }
@@ -144,6 +147,7 @@ pub struct Bound {
     pid_file: Option<PathBuf>,
     control: Arc<Control>,
     changed: watch::Receiver<()>,
+    admin: Option<AdminSocket>,
     hangups: Option<Signal>,
 }
 
@@ -154,6 +158,11 @@ impl Bound {
             Some((door.facts().name.clone(), socket.local_addr().ok()?))
         };
         self.doors.iter().filter_map(address).collect()
+    }
+
+    /// Where the admin API listens, if it does so on an IP address.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.address()
     }
 
     /// The snapshot in force.
@@ -197,13 +206,34 @@ impl Bound {
         Ok(Running { stopper: Some(stopper), waiter: Some(waiter) })
     }
 
-    fn start(self, signals: bool) -> Result<(Run, Stopper), Error> {
+    /// The admin API, if there is to be one.
+    fn admin(&mut self) -> Option<AdminService> {
+        let socket = self.admin.take()?;
+        let listener = |(socket, door): &(std::net::TcpListener, Arc<Door<HttpProxy<Proxy>>>)| {
+            let (name, counts) = (door.facts().name.clone(), Arc::clone(door.counts()));
+            Some(ListenerHandle { name, address: socket.local_addr().ok()?, counts })
+        };
+        let parts = Parts {
+            current: Arc::clone(&self.current),
+            control: Arc::clone(&self.control),
+            counts: Arc::clone(&self.counts),
+            listeners: self.doors.iter().filter_map(listener).collect(),
+        };
+        let guard = Guard::new(socket.address());
+        Some(AdminService::new(socket, Arc::new(AdminApp::new(parts, guard))))
+    }
+
+    fn start(mut self, signals: bool) -> Result<(Run, Stopper), Error> {
         let grace = Duration::from_secs(self.conf.grace_period_seconds.unwrap_or(0));
         let threads = self.conf.threads;
+        let admin = self.admin();
         let counts = self.doors.iter().map(|(_, door)| Arc::clone(door.counts())).collect();
         let mut server = Server::new_with_opt_and_conf(None, self.conf);
         server.bootstrap();
         server.add_service(HttpListeners::new(self.doors, threads));
+        if let Some(admin) = admin {
+            server.add_service(admin);
+        }
         let health = HealthService { current: self.current, changed: self.changed };
         server.add_service(background("health", health));
         let cannot = |source| Error::System { what: "cannot listen to SIGHUP", source };

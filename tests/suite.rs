@@ -7,6 +7,9 @@
 mod support;
 
 #[cfg(test)]
+#[path = "suite/admin.rs"]
+mod admin;
+#[cfg(test)]
 #[path = "suite/affinity.rs"]
 mod affinity;
 #[cfg(test)]

@@ -67,7 +67,11 @@ impl Read for AdminListen {
             return Address::read(cursor).map(|Address(address)| Self(checked::AdminListen::Tcp(address)));
         };
         if path.is_empty() || path.contains('\0') {
-            cursor.refuse(Code::BadValue, format!("`{shown}` names no socket"), format!("write a path, {EXAMPLE}"));
+            cursor.refuse(
+                Code::BadValue,
+                format!("`{shown}` names no socket"),
+                format!("write a path, {EXAMPLE}"),
+            );
             return None;
         }
         Some(Self(checked::AdminListen::Unix(path.into())))

@@ -16,6 +16,7 @@ mod door;
 mod head;
 mod service;
 mod stream;
+mod unix;
 
 pub use bind::{BindError, bind};
 pub use connection::{Connection, ListenerFacts};
@@ -23,3 +24,4 @@ pub use counts::{Counts, Slot};
 pub use door::{Bounds, Door};
 pub use head::{Framing, Head, HeadLimits, Rejection, inspect};
 pub use service::HttpListeners;
+pub use unix::bind_unix;

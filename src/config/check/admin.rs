@@ -40,7 +40,8 @@ pub(super) fn admin(
     };
     if !is_local && token.is_none() {
         let message = format!("`{listen}` can be reached from elsewhere, and there is no `token_file`");
-        let help = "add `token_file: FILE` (`openssl rand -hex 32 > FILE; chmod 600 FILE`), or listen on 127.0.0.1";
+        let help =
+            "add `token_file: FILE` (`openssl rand -hex 32 > FILE; chmod 600 FILE`), or listen on 127.0.0.1";
         around.error(Code::MissingKey, &place, message, help);
         return None;
     }
@@ -73,7 +74,9 @@ fn listen(
             let length = path.as_os_str().len();
             if length > MAX_SOCKET_PATH {
                 let message = format!("the socket's path is too long: {length} bytes from the root");
-                let help = format!("at most {MAX_SOCKET_PATH} are possible; /run/steadfast/admin.sock is a good place");
+                let help = format!(
+                    "at most {MAX_SOCKET_PATH} are possible; /run/steadfast/admin.sock is a good place"
+                );
                 around.error(Code::OutOfRange, place, message, help);
                 return None;
             }

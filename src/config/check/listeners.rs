@@ -38,9 +38,7 @@ fn addresses<'m>(addresses: impl Iterator<Item = &'m Spanned<Address>>, around: 
     let mut taken: Vec<(SocketAddr, &Place)> = Vec::new();
     for spanned in addresses {
         let Some(Address(address)) = spanned.get() else { continue };
-        let first = taken.iter().find(|(first, _)| {
-            collide(*first, *address)
-        });
+        let first = taken.iter().find(|(first, _)| collide(*first, *address));
         if let Some((first, place)) = first {
             let message = format!("`{address}` is taken by the listener on `{first}`");
             let help = format!("give one of them another port; the first is on line {}", place.line);
