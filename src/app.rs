@@ -190,6 +190,9 @@ impl Bound {
         for (name, address) in self.addresses() {
             log::info!("listener {name} on {address}");
         }
+        if let Some(admin) = &self.admin {
+            log::info!("admin API on {admin}");
+        }
         let (run, _stopper) = self.start(true)?;
         run.wait();
         Ok(())

@@ -114,7 +114,7 @@ impl AdminApp {
             dry_run: dry_run(request.query.as_deref(), endpoint.dry_run)?,
         };
         let answer = (endpoint.handle)(&self.api, &call)?;
-        if endpoint.changes {
+        if endpoint.changes && !call.dry_run {
             // The names exist, or it would not have come to this.
             let (pool, backend) = (call.pool.unwrap_or("-"), call.backend.unwrap_or("-"));
             log::info!("admin: {} pool={pool} backend={backend} from={from}", endpoint.name);

@@ -41,7 +41,7 @@ pub(crate) struct BackendPatch {
     /// Share of new sessions, relative to the others; 0: none.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "u16", range(min = 0, max = 1000))]
-    pub(crate) weight: Option<u16>,
+    pub(crate) weight: Option<f64>,
 }
 
 /// A backend to add.
@@ -56,8 +56,8 @@ pub(crate) struct NewBackend {
     pub(crate) address: String,
     /// Share of new sessions, relative to the others; 0: none.
     #[serde(default = "one")]
-    #[schemars(range(min = 0, max = 1000))]
-    pub(crate) weight: u16,
+    #[schemars(with = "u16", range(min = 0, max = 1000))]
+    pub(crate) weight: f64,
 }
 
 /// How to drain.
@@ -112,7 +112,9 @@ pub(super) fn reload(api: &Api, call: &Call<'_>, Nothing {}: Nothing) -> Result<
         Refusal::new(StatusCode::CONFLICT, code, error.to_string(), help)
     })?;
     if !call.dry_run {
-        log::info!("configuration reloaded by the admin API: {}", plan.changes.join("; "));
+        let changes =
+            if plan.changes.is_empty() { "nothing has changed".to_owned() } else { plan.changes.join("; ") };
+        log::info!("configuration reloaded: {changes}");
     }
     Ok(PlanView {
         changes: plan.changes,
@@ -204,11 +206,16 @@ fn refused(error: ChangeError) -> Refusal {
     Refusal::new(status, code, error.to_string(), help)
 }
 
-fn legal_weight(weight: u16) -> Result<u16, Refusal> {
-    if weight > MAX_WEIGHT {
-        return Err(Refusal::bad("bad_weight", "`weight` is too large", format!("it is 0 to {MAX_WEIGHT}")));
-    }
-    Ok(weight)
+/// A weight as JSON has it: `2.0` is as whole as `2`.
+fn legal_weight(weight: f64) -> Result<u16, Refusal> {
+    let whole = (0..=MAX_WEIGHT).find(|whole| f64::from(*whole) == weight);
+    whole.ok_or_else(|| {
+        Refusal::bad(
+            "bad_weight",
+            "`weight` is no weight",
+            format!("it is a whole number from 0 to {MAX_WEIGHT}"),
+        )
+    })
 }
 
 /// A deadline as the schema has it: whole seconds, minutes or hours.
@@ -244,8 +251,8 @@ fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Resu
     T::deserialize(from).map(Some)
 }
 
-fn one() -> u16 {
-    1
+fn one() -> f64 {
+    1.0
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(crate) struct Question {
     pub(crate) url: String,
     /// Its header fields, in order.
     #[serde(default)]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 100))]
     pub(crate) headers: Vec<Field>,
     /// The client's address.
     #[serde(default = "nobody")]
@@ -88,9 +88,15 @@ pub(crate) enum Unexplained {
     Field(usize),
 }
 
+/// Of a URL, and of a header field's value.
+const MAX_LENGTH: usize = 8000;
+/// Header fields.
+const MAX_FIELDS: usize = 100;
+
 /// Explains a request by the snapshot in force. Asks the function that routes requests, so a learned session that
 /// the request presents counts as used.
 pub(super) fn answer(api: &Api, _: &Call<'_>, question: Question) -> Result<Explained, Refusal> {
+    check(&question)?;
     explain(&api.current.load(), &question).map_err(|why| {
         let help = "GET /v1/status names the listeners, GET /v1/openapi.json says what is taken";
         match why {
@@ -161,6 +167,54 @@ fn headers(fields: &[Field], uri: &Uri) -> Result<HeaderMap, Unexplained> {
         }
     }
     Ok(headers)
+}
+
+/// Holds a question to what the description says of it.
+fn check(question: &Question) -> Result<(), Refusal> {
+    let refuse =
+        |what: &str, help: &str| Err(Refusal::bad("bad_request", format!("{what} is not usable"), help));
+    let method = &question.method;
+    if !(1..=20).contains(&method.len()) || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return refuse("`method`", "write it such as GET");
+    }
+    if question.url.len() > MAX_LENGTH || !is_url(&question.url) {
+        return refuse("`url`", "write http://HOST/PATH or /PATH, percent-encoded, at most 8000 bytes");
+    }
+    if question.headers.len() > MAX_FIELDS {
+        return refuse("`headers`", "at most 100 are taken");
+    }
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    let is_field = |field: &Field| {
+        (1..=100).contains(&field.name.len())
+            && field.name.bytes().all(named)
+            && field.value.len() <= MAX_LENGTH
+            && field.value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    };
+    match question.headers.iter().all(is_field) {
+        true => Ok(()),
+        false => refuse(
+            "a header field",
+            "names have letters, digits, `-` and `_`, values visible ASCII and blanks",
+        ),
+    }
+}
+
+/// A path, or a URL with one, of the characters that RFC 3986 section 3.3 and 3.4 allow.
+fn is_url(url: &str) -> bool {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let path = match rest {
+        None => Some(url),
+        Some(rest) => rest.find('/').and_then(|slash| {
+            let (host, path) = rest.split_at_checked(slash)?;
+            let (name, port) = host.split_once(':').unwrap_or((host, "1"));
+            let is_name = (1..=200).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+            let is_port = (1..=4).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+            (is_name && is_port).then_some(path)
+        }),
+    };
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._~!$&'()*+,;=:@%/?-".contains(&byte);
+    path.is_some_and(|path| path.starts_with('/') && path.bytes().all(legal))
 }
 
 fn get_method() -> String {

@@ -74,6 +74,15 @@ impl AdminSocket {
     }
 }
 
+impl std::fmt::Display for AdminSocket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.address() {
+            Some(address) => address.fmt(f),
+            None => f.write_str("a socket in the file system"),
+        }
+    }
+}
+
 enum Listener {
     Tcp(tokio::net::TcpListener),
     Unix(tokio::net::UnixListener),

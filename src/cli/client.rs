@@ -22,7 +22,7 @@ const DEFAULT: &str = "127.0.0.1:9900";
 /// For the connection, and for each read and write.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Of an answer.
-const MAX_ANSWER: u64 = 64 * 1024 * 1024;
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// A balancer's admin API.
 pub(super) struct Client {
@@ -43,10 +43,14 @@ pub(super) enum ClientError {
     Nobody(String),
     #[error("{0} does not let you in: run it as the user of the balancer")]
     Forbidden(String),
+    #[error("{0} did not answer within 30 seconds: is it Steadfast, and is its machine overloaded?")]
+    Slow(String),
     #[error("cannot talk to {0}: {1}")]
     Io(String, std::io::Error),
     #[error("{0} does not speak the admin API of Steadfast: {1}")]
     Foreign(String, String),
+    #[error("{0} asks for its token: name the configuration file with -c, or set STEADFAST_ADMIN_TOKEN")]
+    NoToken(String),
     #[error("{message}; {help}")]
     Refused { status: u16, message: String, help: String },
 }
@@ -114,6 +118,9 @@ impl Client {
         let request = self.request(method, path, body.as_deref());
         let response = self.exchange(&request)?;
         if !(200..300).contains(&response.status) {
+            if response.status == 401 {
+                return Err(ClientError::NoToken(self.address.to_string()));
+            }
             let failure = serde_json::from_slice::<Failure>(&response.body);
             let error = failure.map_err(|error| self.foreign(&error))?.error;
             return Err(ClientError::Refused {
@@ -172,6 +179,7 @@ impl Client {
                 ClientError::Nobody(self.address.to_string())
             }
             ErrorKind::PermissionDenied => ClientError::Forbidden(self.address.to_string()),
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => ClientError::Slow(self.address.to_string()),
             _ => ClientError::Io(self.address.to_string(), error),
         })?;
         parse_response(answer).map_err(|why| self.foreign(&why))
@@ -182,28 +190,56 @@ impl Client {
     }
 }
 
+/// Sends a request, and reads until its answer is whole, or the other end has no more.
 fn talk(mut stream: impl Read + Write, request: &[u8]) -> std::io::Result<Vec<u8>> {
     stream.write_all(request)?;
     let mut answer = Vec::new();
-    stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
+    let mut buffer = vec![0; 16 * 1024];
+    while answer.len() < MAX_ANSWER && !head(&answer).is_some_and(|head| head.is_whole(&answer)) {
+        match stream.read(&mut buffer)? {
+            0 => break,
+            read => answer.extend_from_slice(buffer.get(..read).unwrap_or_default()),
+        }
+    }
     Ok(answer)
 }
 
-/// Takes an answer apart: it has a length, and the connection ended behind it.
-fn parse_response(mut answer: Vec<u8>) -> Result<Response, &'static str> {
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").ok_or("its answer is not HTTP")?;
-    let body = answer.split_off(end + 4);
-    let head = String::from_utf8_lossy(&answer).into_owned();
-    let mut lines = head.lines();
+/// What is read of an answer's head.
+struct Head {
+    status: Option<u16>,
+    length: Option<usize>,
+    /// Where the body begins.
+    end: usize,
+}
+
+impl Head {
+    /// Whether nothing more is to come; without a length, there is nothing that we could read.
+    fn is_whole(&self, answer: &[u8]) -> bool {
+        self.length.is_none_or(|length| answer.len() - self.end >= length)
+    }
+}
+
+/// The head of an answer, once it is there.
+fn head(answer: &[u8]) -> Option<Head> {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let text = String::from_utf8_lossy(answer.get(..end)?);
+    let mut lines = text.lines();
     let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
     let length = lines.find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
     });
-    match (status, length) {
+    Some(Head { status, length, end })
+}
+
+/// Takes an answer apart.
+fn parse_response(mut answer: Vec<u8>) -> Result<Response, &'static str> {
+    let head = head(&answer).ok_or("its answer is not HTTP")?;
+    let body = answer.split_off(head.end);
+    match (head.status, head.length) {
         (Some(status), Some(length)) if length == body.len() => Ok(Response { status, body }),
         (Some(_), Some(_)) => Err("its answer is cut off"),
-        _ => Err("its answer is not HTTP"),
+        _ => Err("its answer is not HTTP as ours is"),
     }
 }
 
@@ -244,7 +280,7 @@ mod tests {
         let good = "HTTP/1.1 409 Conflict\r\ncontent-length: 2\r\n\r\n{}";
         assert_eq!(parse(good), Ok((409, b"{}".to_vec())));
         for bad in ["", "SSH-2.0-x\r\n", "SSH-2.0-x\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n{}", "HTTP/1.1 2"] {
-            assert_eq!(parse(bad), Err("its answer is not HTTP"), "{bad}");
+            assert!(parse(bad).is_err_and(|why| why.starts_with("its answer is not HTTP")), "{bad}");
         }
         assert_eq!(parse(&good[..good.len() - 1]), Err("its answer is cut off"));
     }

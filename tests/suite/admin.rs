@@ -4,15 +4,18 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use steadfast::lifecycle::Control;
 use steadfast::{Running, Steadfast};
 use tempfile::TempDir;
 
 use crate::support::app::App;
 use crate::support::balancer::{SHARED, apps, checked, configuration};
 use crate::support::exchange::get;
+use crate::support::schema::faults;
 
 const TOKEN: &str = "0123456789abcdef-SECRET-0123456789";
 const JSON: &str = "Content-Type: application/json";
@@ -22,6 +25,7 @@ struct Administered {
     /// Of its listener.
     address: SocketAddr,
     admin: Option<SocketAddr>,
+    control: Arc<Control>,
     folder: TempDir,
     _running: Running,
 }
@@ -42,7 +46,8 @@ impl Administered {
         let checked = checked(&configuration(apps, &top, "", ""), folder.path());
         let bound = Steadfast::from_checked(checked).bind().unwrap();
         let (address, admin) = (bound.addresses()[0].1, bound.admin_address());
-        Self { address, admin, folder, _running: bound.spawn().unwrap() }
+        let control = Arc::clone(bound.control());
+        Self { address, admin, control, folder, _running: bound.spawn().unwrap() }
     }
 
     fn plain(apps: &[App]) -> Self {
@@ -117,9 +122,7 @@ impl Description {
             "{method} {path}: {} is not described",
             answer.status
         );
-        let schema = json!({ "allOf": [schema], "components": self.0["components"] });
-        let validator = jsonschema::validator_for(&schema).unwrap();
-        let errors: Vec<_> = validator.iter_errors(&answer.body).map(|error| error.to_string()).collect();
+        let errors = faults(&answer.body, schema, &self.0);
         assert!(errors.is_empty(), "{method} {path}: {errors:?}\n{}", answer.body);
     }
 }
@@ -313,6 +316,33 @@ fn with_a_token_nothing_but_healthz_answers_without_it() {
     for answer in [status, description] {
         assert!(!answer.body.to_string().contains("SECRET"), "{answer:?}");
     }
+}
+
+#[test]
+fn a_reload_puts_another_token_in_force_but_no_other_address() {
+    let apps = apps(1);
+    let admin = "{ listen: 127.0.0.1:0, token_file: admin.token }";
+    let balancer = Administered::start(&apps, admin);
+    let status =
+        |token: &str| balancer.ask_with("GET /v1/status", &[&format!("Authorization: Bearer {token}")], "");
+    assert_eq!(status(TOKEN).status, 200);
+    let other = TOKEN.replace("SECRET", "HIDDEN");
+    std::fs::write(balancer.folder.path().join("admin.token"), &other).unwrap();
+    let file = |admin: &str| {
+        let text = configuration(&apps, &format!("{SHARED}{admin}"), "", "");
+        checked(&text, balancer.folder.path())
+    };
+    let plan = balancer.control.put_in_force(file(&format!("admin: {admin}\n"))).unwrap();
+    assert_eq!(plan.changes, ["admin: token"]);
+    assert_eq!((status(TOKEN).status, status(&other).status), (401, 200));
+    for elsewhere in ["", "admin: { listen: 127.0.0.2:0 }\n"] {
+        let refused = balancer.control.put_in_force(file(elsewhere)).unwrap_err().to_string();
+        assert!(
+            refused.contains("the admin API was on 127.0.0.1:0") && refused.contains("restart"),
+            "{refused}"
+        );
+    }
+    assert_eq!(status(&other).status, 200, "nothing has changed");
 }
 
 #[test]

@@ -9,5 +9,6 @@ pub(crate) mod client;
 pub(crate) mod eventually;
 pub(crate) mod exchange;
 pub(crate) mod ports;
+pub(crate) mod schema;
 pub(crate) mod steadfast;
 pub(crate) mod tomcat;
