@@ -24,13 +24,27 @@ deps: ## Install what the build needs, or say what to install
 	$(call install,cmake,cmake)
 	$(call install,curl,curl)
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10
+# Its version is fixed: a newer one may find more, which is then a change of its own.
+SCHEMATHESIS := 4.32.5
+
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10 and schemathesis
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -q && apt-get install -q -y tomcat10 tomcat10-examples; \
 	  else \
 	    echo "Tomcat is missing. Install it: sudo apt-get install tomcat10 tomcat10-examples" >&2; exit 1; \
 	  fi; \
+	fi
+	@if ! target/schemathesis/bin/schemathesis --version 2>/dev/null | grep -q ' $(SCHEMATHESIS)$$'; then \
+	  if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then \
+	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	      apt-get update -q && apt-get install -q -y python3-venv; \
+	    else \
+	      echo "Python's venv is missing. Install it: sudo apt-get install python3-venv" >&2; exit 1; \
+	    fi; \
+	  fi; \
+	  mkdir -p target && python3 -m venv --clear target/schemathesis \
+	    && target/schemathesis/bin/pip install --quiet schemathesis==$(SCHEMATHESIS); \
 	fi
 
 build: deps ## Build the release binary
@@ -44,7 +58,7 @@ test: deps ## Run all tests that need no other server
 	cargo test --lib --bins --test suite --test simulation --test survival
 	cargo test --doc
 
-e2e: deps e2e-deps ## Run the end-to-end tests with three real Tomcats
+e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, schemathesis on the admin API
 	cargo test --test e2e -- --ignored --nocapture
 
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what

@@ -11,7 +11,9 @@ use pingora::server::{RunArgs, Server};
 use pingora::services::background::{BackgroundService, GenBackgroundService};
 use tokio::sync::watch;
 
+use crate::admin::{AdminApp, AdminService, AdminSocket, Guard, ListenerHandle, Parts};
 use crate::clock::Now;
+use crate::config::checked::AdminListen;
 use crate::config::{self, Checked};
 use crate::error::Error;
 use crate::hooks::{Chain, Hook};
@@ -21,7 +23,7 @@ use crate::lifecycle::{
     Manner, PidFile, SOCKET_VARIABLE, Start, Stop, Stopper, Upgrader, bounds, connect, tell_predecessor,
     wait_for_drain,
 };
-use crate::listen::{Acceptance, Counts, Door, HttpListeners, ListenerFacts, bind};
+use crate::listen::{Acceptance, BindError, Counts, Door, HttpListeners, ListenerFacts, bind};
 use crate::names::ListenerName;
 use crate::snapshot::{Current, Secrets};
 use crate::store::Keeper;
@@ -87,10 +89,16 @@ impl Steadfast {
             .listeners
             .iter()
             .map(|listener| {
-                let inherited = inherited.as_mut().and_then(|it| it.socket(&listener.name, listener.address));
-                Ok((inherited.map_or_else(|| bind(listener.address), Ok)?, listener.clone()))
+                let address = listener.address.to_string();
+                let inherited = inherited.as_mut().and_then(|it| it.socket(&listener.name, &address));
+                let socket = inherited.map(std::net::TcpListener::from);
+                Ok((socket.map_or_else(|| bind(listener.address), Ok)?, listener.clone()))
             })
             .collect::<Result<Vec<_>, Error>>()?;
+        let admin_listen = self.checked.admin.as_ref().map(|admin| admin.listen.clone());
+        let admin = admin_listen
+            .map(|listen| Ok::<_, Error>((admin_socket(&listen, &mut inherited)?, listen)))
+            .transpose()?;
         let now = Now::read();
         let world = inherited.as_ref().map(Inheritance::world).unwrap_or_default();
         let start = Start::new(self.checked, secrets, world, now);
@@ -133,6 +141,7 @@ impl Steadfast {
             upgrade_sock,
             inherited,
             asked: None,
+            admin,
         })
     }
 
@@ -172,6 +181,7 @@ pub struct Bound {
     upgrade_sock: PathBuf,
     inherited: Option<Inheritance>,
     asked: Option<Asked>,
+    admin: Option<(AdminSocket, AdminListen)>,
 }
 
 impl Bound {
@@ -181,6 +191,11 @@ impl Bound {
             Some((door.facts().name.clone(), socket.local_addr().ok()?))
         };
         self.doors.iter().filter_map(address).collect()
+    }
+
+    /// Where the admin API listens, if it does so on an IP address.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.0.address()
     }
 
     /// The snapshot in force.
@@ -209,6 +224,9 @@ impl Bound {
         for (name, address) in self.addresses() {
             log::info!("listener {name} on {address}");
         }
+        if let Some((admin, _)) = &self.admin {
+            log::info!("admin API on {admin}");
+        }
         let inherited = self.inherited.take();
         let (run, _stopper) = self.start(true)?;
         run.wait_until_started();
@@ -235,9 +253,27 @@ impl Bound {
         Ok(Running { stopper: Some(stopper), waiter: Some(waiter) })
     }
 
-    fn start(self, signals: bool) -> Result<(Run, Stopper), Error> {
+    /// The admin API, if there is to be one.
+    fn admin(&mut self) -> Option<AdminService> {
+        let (socket, listen) = self.admin.take()?;
+        let listener = |(socket, door): &(std::net::TcpListener, Arc<Door<HttpProxy<Proxy>>>)| {
+            let (name, counts) = (door.facts().name.clone(), Arc::clone(door.counts()));
+            Some(ListenerHandle { name, address: socket.local_addr().ok()?, counts })
+        };
+        let parts = Parts {
+            current: Arc::clone(&self.current),
+            control: Arc::clone(&self.control),
+            counts: Arc::clone(&self.counts),
+            listeners: self.doors.iter().filter_map(listener).collect(),
+        };
+        let guard = Guard::new(socket.address());
+        Some(AdminService::new(socket, &listen, Arc::new(AdminApp::new(parts, guard))))
+    }
+
+    fn start(mut self, signals: bool) -> Result<(Run, Stopper), Error> {
         let grace = Duration::from_secs(self.conf.grace_period_seconds.unwrap_or(0));
         let threads = self.conf.threads;
+        let admin = self.admin();
         let counts = self.doors.iter().map(|(_, door)| Arc::clone(door.counts())).collect();
         let cannot = |source| Error::System { what: "cannot listen to SIGHUP and SIGUSR2", source };
         let asked = match (signals, self.asked) {
@@ -247,8 +283,10 @@ impl Bound {
         };
         let addresses = self.control.addresses();
         let heirlooms = self.doors.iter().zip(addresses).filter_map(|((socket, door), address)| {
-            Some(Heirloom { address, socket: socket.try_clone().ok()?, facts: Arc::clone(door.facts()) })
+            let (address, socket) = (address.to_string(), socket.try_clone().ok()?.into());
+            Some(Heirloom { address, socket, facts: Arc::clone(door.facts()) })
         });
+        let heirlooms = heirlooms.chain(admin.as_ref().and_then(AdminService::heirloom));
         let (stop, stopper, said) = Stop::new(signals);
         let estate = Estate {
             sockets: heirlooms.collect(),
@@ -266,6 +304,9 @@ impl Bound {
             let _ = tell.send(());
         });
         server.add_service(listeners);
+        if let Some(admin) = admin {
+            server.add_service(admin);
+        }
         let health = HealthService { current: self.current, changed: self.changed };
         server.add_service(background("health", health));
         server.add_service(background("control", ControlService::new(self.control, asked)));
@@ -345,6 +386,17 @@ impl Running {
 
 /// Tries of one request are counted by its pool; this only bounds them all.
 const MAX_TRIES: usize = 16;
+
+/// The admin API's socket: the one of the process before, if that listened at the same place.
+fn admin_socket(listen: &AdminListen, inherited: &mut Option<Inheritance>) -> Result<AdminSocket, BindError> {
+    let heirloom = inherited
+        .as_mut()
+        .and_then(|it| it.socket(&ListenerName::new(AdminSocket::NAME), &listen.to_string()));
+    match heirloom {
+        Some(socket) => Ok(AdminSocket::inherited(listen, socket)),
+        None => AdminSocket::bind(listen),
+    }
+}
 
 /// What the process has left that this one was started to succeed, if any.
 fn inheritance(upgrades: bool, checked: &Checked) -> Option<Inheritance> {

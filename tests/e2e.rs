@@ -21,6 +21,10 @@ use support::tomcat::Tomcat;
 #[expect(dead_code, reason = "some of it serves the suite only")]
 mod support;
 
+#[cfg(test)]
+#[path = "e2e/schemathesis.rs"]
+mod schemathesis;
+
 /// The Tomcats' names, which are the backends' ids too.
 const NAMES: [&str; 3] = ["tomcat1", "tomcat2", "tomcat3"];
 

@@ -7,6 +7,12 @@
 mod support;
 
 #[cfg(test)]
+#[path = "suite/admin.rs"]
+mod admin;
+#[cfg(test)]
+#[path = "suite/admin_commands.rs"]
+mod admin_commands;
+#[cfg(test)]
 #[path = "suite/affinity.rs"]
 mod affinity;
 #[cfg(test)]

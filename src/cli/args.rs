@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+
+use crate::admin::Level;
 
 /// A load balancer that keeps every session on the server that holds it.
 #[derive(Debug, Parser)]
@@ -23,6 +26,20 @@ pub(super) enum Command {
     Demo(Demo),
     /// Say where a request would go, and why
     Explain(Explain),
+    /// Show what a running balancer is doing
+    Status(Reach),
+    /// Show how many sessions live where; look one up, or forget it
+    Sessions(Sessions),
+    /// Let a backend keep its sessions and take no new ones
+    Drain(Drain),
+    /// Let a backend take everything
+    Ready(Change),
+    /// Let a backend take nothing: its sessions move
+    Maintain(Change),
+    /// Put the configuration file of a running balancer in force
+    Reload(Reload),
+    /// Show how much is logged, or change it until the process ends
+    LogLevel(LogLevel),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print the reference of the configuration as Markdown
@@ -64,9 +81,12 @@ pub(super) struct Demo {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Explain {
-    /// The configuration file
-    #[arg(short = 'c', long = "config", value_name = "FILE")]
-    pub(super) config: PathBuf,
+    /// The configuration file; without `--admin`, it alone is asked
+    #[arg(short = 'c', long = "config", value_name = "FILE", required_unless_present = "admin")]
+    pub(super) config: Option<PathBuf>,
+    /// Ask a running balancer at this admin address
+    #[arg(long, value_name = "ADDRESS|unix:PATH")]
+    pub(super) admin: Option<String>,
     /// The request's method
     #[arg(value_name = "METHOD")]
     pub(super) method: String,
@@ -85,4 +105,93 @@ pub(super) struct Explain {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Where the running balancer is asked. The token is that of the configuration file, or of STEADFAST_ADMIN_TOKEN.
+#[derive(Debug, clap::Args)]
+pub(super) struct Reach {
+    /// The balancer's admin address; else that of the configuration file, of STEADFAST_ADMIN, or 127.0.0.1:9900
+    #[arg(long, value_name = "ADDRESS|unix:PATH")]
+    pub(super) admin: Option<String>,
+    /// The configuration file that the balancer runs with, for the admin address and the token
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Print the API's JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Sessions {
+    #[command(flatten)]
+    pub(super) reach: Reach,
+    /// The pool; all of them otherwise
+    #[arg(value_name = "POOL", value_parser = name, required_if_eq_any = [("lookup", "true"), ("forget", "true")])]
+    pub(super) pool: Option<String>,
+    /// Say where one session lives; its id is read from standard input, so that it stands in no shell history
+    #[arg(long)]
+    pub(super) lookup: bool,
+    /// Forget one session; its id is read from standard input
+    #[arg(long, conflicts_with = "lookup")]
+    pub(super) forget: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Change {
+    #[command(flatten)]
+    pub(super) reach: Reach,
+    /// The backend, such as app/app1
+    #[arg(value_name = "POOL/BACKEND", value_parser = backend)]
+    pub(super) backend: Backend,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Drain {
+    #[command(flatten)]
+    pub(super) change: Change,
+    /// Return when its sessions have ended or its deadline has passed
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// How long its sessions are kept, such as 30m; else as its pool has it
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(super) deadline: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Reload {
+    #[command(flatten)]
+    pub(super) reach: Reach,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct LogLevel {
+    #[command(flatten)]
+    pub(super) reach: Reach,
+    /// The level from now on
+    #[arg(value_name = "LEVEL")]
+    pub(super) level: Option<Level>,
+}
+
+/// A backend of a pool.
+#[derive(Clone, Debug)]
+pub(super) struct Backend {
+    pub(super) pool: String,
+    pub(super) backend: String,
+}
+
+fn backend(text: &str) -> Result<Backend, String> {
+    let (pool, backend) = text.split_once('/').ok_or("write POOL/BACKEND, such as app/app1")?;
+    Ok(Backend { pool: name(pool)?, backend: name(backend)? })
+}
+
+/// A name as the configuration takes it, which is safe in a path.
+fn name(text: &str) -> Result<String, String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if text.is_empty() || text.starts_with('.') || !text.chars().all(legal) {
+        return Err(format!("`{text}` is no name of a pool or backend"));
+    }
+    Ok(text.to_owned())
 }

@@ -4,10 +4,17 @@
 //! everything that is public; nothing else lives here.
 
 mod args;
+mod backend;
 mod check;
+mod client;
 mod demo;
 mod explain;
+mod log_level;
+mod reload;
 mod run;
+mod sessions;
+mod status;
+mod table;
 
 use std::process::ExitCode;
 
@@ -30,6 +37,13 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check::check(&check),
         Command::Demo(demo) => demo::demo(&demo),
         Command::Explain(explain) => explain::explain(&explain),
+        Command::Status(reach) => status::status(&reach),
+        Command::Sessions(sessions) => sessions::sessions(&sessions),
+        Command::Drain(drain) => backend::drain(&drain),
+        Command::Ready(change) => backend::ready(&change),
+        Command::Maintain(change) => backend::maintain(&change),
+        Command::Reload(reload) => reload::reload(&reload),
+        Command::LogLevel(log_level) => log_level::log_level(&log_level),
         Command::Schema => print(&format!("{:#}", crate::config::schema())),
         Command::Reference => print(crate::config::reference().trim_end()),
         Command::Completions { shell } => {
@@ -54,4 +68,17 @@ fn fail(message: &dyn std::fmt::Display) -> ExitCode {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr().lock(), "{message}");
     ExitCode::FAILURE
+}
+
+/// Prints what a command found out, or why it did not.
+fn finish(result: Result<String, String>) -> ExitCode {
+    match result {
+        Ok(text) => print(&text),
+        Err(message) => fail(&message),
+    }
+}
+
+/// JSON for people and programs.
+fn pretty(value: &serde_json::Value) -> String {
+    format!("{value:#}")
 }

@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use log::LevelFilter;
-
 use super::{args, fail};
-use crate::Steadfast;
+use crate::{Steadfast, telemetry};
+
+/// Pingora's own debug lines print request heads, cookies and all, so they stay off whatever is asked for.
+const QUIET: [&str; 5] = ["pingora", "pingora_core", "pingora_proxy", "pingora_http", "pingora_pool"];
 
 pub(super) fn run(args: &args::Run) -> ExitCode {
     start_logger();
@@ -17,14 +18,7 @@ pub(super) fn run(args: &args::Run) -> ExitCode {
     }
 }
 
-/// Logs to standard error; `RUST_LOG` says how much. Pingora's own debug lines print request heads, cookies
-/// and all, so they stay off whatever it says.
+/// Logs to standard error; `RUST_LOG` says how much.
 pub(super) fn start_logger() {
-    let default = env_logger::Env::default().default_filter_or("info");
-    let mut logger = env_logger::Builder::from_env(default);
-    for module in ["pingora", "pingora_core", "pingora_proxy", "pingora_http", "pingora_pool"] {
-        logger.filter_module(module, LevelFilter::Warn);
-    }
-    // A second logger in one process (an embedder's) stands; ours is then not needed.
-    let _ = logger.try_init();
+    telemetry::start_logger(&QUIET);
 }

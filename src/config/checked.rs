@@ -24,6 +24,8 @@ pub struct Checked {
     pub keys: Vec<TokenKey>,
     /// The secret of all hashes, which key rotation does not touch. `None`: one is made in `state_dir`.
     pub affinity_seed: Option<Secret>,
+    /// The admin API, if there is to be one.
+    pub admin: Option<Admin>,
     /// The addresses that are accepted on.
     pub listeners: Vec<Listener>,
     /// The pools, in the order of the file.
@@ -70,6 +72,33 @@ pub struct Server {
     pub upstream_keepalive_pool_size: usize,
     /// A file of CA certificates instead of the platform's.
     pub ca_file: Option<PathBuf>,
+}
+
+/// The admin API.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens. Default 127.0.0.1:9900.
+    pub listen: AdminListen,
+    /// What callers must present, if anything.
+    pub token: Option<Secret>,
+}
+
+/// Where the admin API listens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AdminListen {
+    /// IP address and port.
+    Tcp(SocketAddr),
+    /// A socket in the file system, mode 0600.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for AdminListen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// An address that is accepted on.

@@ -4,10 +4,10 @@
 //! print the secret behind it either.
 
 /// Keys of the sections with secrets whose values are none.
-const PUBLIC: [&str; 3] = ["id", "file", "env"];
+const PUBLIC: [&str; 6] = ["id", "file", "env", "listen", "token_file", "dashboard"];
 
 /// Top-level sections that hold secrets.
-const SECTIONS: [&str; 2] = ["keys", "affinity_seed"];
+const SECTIONS: [&str; 3] = ["keys", "affinity_seed", "admin"];
 
 /// Words from this length on may be secrets, wherever they stand in such a section.
 const LONG_WORD: usize = 16;

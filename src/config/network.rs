@@ -1,10 +1,11 @@
-//! Addresses, networks and status codes.
+//! Addresses, sockets, networks and status codes.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
 
+use super::checked;
 use super::read::{Cursor, Read};
 use super::report::Code;
 
@@ -12,6 +13,11 @@ use super::report::Code;
 #[derive(Clone, Copy, Debug, JsonSchema)]
 #[schemars(inline, extend("x-type" = "address"))]
 pub(super) struct Address(#[schemars(with = "String")] pub(super) SocketAddr);
+
+/// IP address and port, or `unix:PATH`.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(inline, extend("x-type" = "address or `unix:PATH`"))]
+pub(super) struct AdminListen(#[schemars(with = "String")] pub(super) checked::AdminListen);
 
 /// A network such as `10.0.0.0/8`, or one IP address.
 #[derive(Clone, Copy, Debug, JsonSchema)]
@@ -43,6 +49,32 @@ impl Read for Address {
         let (message, help) = address_fault(text, &shown);
         cursor.refuse(Code::BadValue, message, help);
         None
+    }
+}
+
+impl Read for AdminListen {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        const EXAMPLE: &str = "such as unix:/run/steadfast/admin.sock";
+        let scalar = cursor.scalar("an address such as 127.0.0.1:9900, or unix:PATH")?;
+        let text = scalar.text.trim();
+        let shown = scalar.shown();
+        if text.starts_with('/') {
+            let help = format!("write `unix:{shown}`");
+            cursor.refuse(Code::BadValue, format!("`{shown}` is a path, not an address"), help);
+            return None;
+        }
+        let Some(path) = text.strip_prefix("unix:") else {
+            return Address::read(cursor).map(|Address(address)| Self(checked::AdminListen::Tcp(address)));
+        };
+        if path.is_empty() || path.contains('\0') {
+            cursor.refuse(
+                Code::BadValue,
+                format!("`{shown}` names no socket"),
+                format!("write a path, {EXAMPLE}"),
+            );
+            return None;
+        }
+        Some(Self(checked::AdminListen::Unix(path.into())))
     }
 }
 

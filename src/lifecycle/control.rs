@@ -18,7 +18,7 @@ use super::overlay::{Members, Overlay};
 use super::plan::Plan;
 use super::upgrade::{UpgradeError, Upgrader};
 use crate::clock::Now;
-use crate::config::checked::{Backend, BackendState, Listener, Pool};
+use crate::config::checked::{Backend, BackendState, Listener, Pool, Secret};
 use crate::config::{self, Checked, Problems};
 use crate::names::{BackendId, PoolName};
 use crate::pool::{Cause, Health};
@@ -72,7 +72,7 @@ pub enum ReloadError {
     #[error("{0}")]
     Secrets(#[from] SecretsError),
     /// It asks for what only another process can do.
-    #[error("{0}: a reload cannot change that; `steadfast upgrade` (or SIGUSR2) does, by a new process")]
+    #[error("{0}: a reload cannot change that; SIGUSR2 does, by a new process")]
     NeedsAnotherProcess(String),
     /// Another process has taken over.
     #[error("another process has taken over, and this one only finishes what runs: ask the other one")]
@@ -359,6 +359,11 @@ impl Control {
         Plan::between(&world.file.pools, &world.in_force).changes
     }
 
+    /// What callers of the admin API must present, if anything.
+    pub(crate) fn admin_token(&self) -> Option<Secret> {
+        self.world.lock().file.admin.as_ref()?.token.clone()
+    }
+
     /// Lets those go who were taken out and whose time is over, or who do not answer. Called once a second.
     pub(crate) fn upkeep(&self, now: Now) {
         let mut world = self.world.lock();
@@ -419,6 +424,13 @@ impl Control {
     fn needs_another_process(&self, before: &Checked, file: &Checked) -> Option<String> {
         if before.server != file.server {
             return Some("`server` was changed".to_owned());
+        }
+        let listen = |checked: &Checked| checked.admin.as_ref().map(|admin| admin.listen.clone());
+        match (listen(before), listen(file)) {
+            (None, None) => {}
+            (Some(before), Some(after)) if before == after => {}
+            (Some(before), _) => return Some(format!("the admin API was on {before}")),
+            (None, Some(_)) => return Some("`admin` is new".to_owned()),
         }
         let is_new = |listener: &&Listener| !self.listeners.iter().any(|bound| bound.is(listener));
         self.listeners.iter().find_map(|bound| bound.differs(file)).or_else(|| {

@@ -41,6 +41,10 @@ impl Plan {
                 self.changes.push(format!("listener {}: settings", listener.name));
             }
         }
+        let token = |checked: &Checked| checked.admin.as_ref().and_then(|admin| admin.token.clone());
+        if token(before) != token(after) {
+            self.changes.push("admin: token".to_owned());
+        }
         if before.keys != after.keys {
             self.changes.push("keys".to_owned());
         }

@@ -42,7 +42,7 @@ impl Acceptance {
     }
 
     /// Hears of changes.
-    pub(super) fn subscribe(&self) -> watch::Receiver<Accepting> {
+    pub fn subscribe(&self) -> watch::Receiver<Accepting> {
         self.accepting.subscribe()
     }
 }

@@ -1,19 +1,26 @@
 //! Binding a listening socket, before the server starts, so that a failure is a readable error.
 
+use std::fmt::Display;
 use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
-const BACKLOG: i32 = 65_535;
+pub(super) const BACKLOG: i32 = 65_535;
 
 /// A socket could not be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}; {help}")]
 pub struct BindError {
-    address: SocketAddr,
+    address: String,
     source: std::io::Error,
     help: &'static str,
+}
+
+impl BindError {
+    pub(super) fn new(address: impl Display, source: std::io::Error, help: &'static str) -> Self {
+        Self { address: address.to_string(), source, help }
+    }
 }
 
 /// Binds and listens, non-blocking, with `SO_REUSEADDR`; an IPv6 address takes IPv6 only.
@@ -21,7 +28,10 @@ pub struct BindError {
 /// # Errors
 /// The address is in use, not of this machine, or not allowed; the error says what to do.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    try_bind(address).map_err(|source| BindError { address, help: help(&source), source })
+    try_bind(address).map_err(|source| {
+        let help = help(&source);
+        BindError::new(address, source, help)
+    })
 }
 
 fn try_bind(address: SocketAddr) -> std::io::Result<TcpListener> {

@@ -17,6 +17,7 @@ mod door;
 mod head;
 mod service;
 mod stream;
+mod unix;
 
 pub use acceptance::{Acceptance, Accepting};
 pub use bind::{BindError, bind};
@@ -25,3 +26,4 @@ pub use counts::{Counts, Slot};
 pub use door::{Bounds, Door};
 pub use head::{Framing, Head, HeadLimits, Rejection, inspect};
 pub use service::HttpListeners;
+pub use unix::bind_unix;

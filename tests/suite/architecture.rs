@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lifecycle", &["config", "snapshot", "store", "affinity", "pool", "health", "listen"]),
     ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
     ("discovery", &["pool"]),
-    ("admin", &["snapshot", "telemetry", "lifecycle", "affinity"]),
+    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "affinity", "pool"]),
     ("error", &["config", "listen", "snapshot"]),
 ];
 

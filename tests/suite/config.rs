@@ -233,3 +233,29 @@ fn a_key_file_that_everybody_can_read_is_a_warning() {
         assert_eq!(checked.keys.len(), 1, "the path starts at the configuration file's folder");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn an_admin_token_is_long_and_one_word_and_never_shown() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let (token, file) = (folder.path().join("admin.token"), folder.path().join("site.yaml"));
+    let minimal = fs::read_to_string("conf/minimal.yaml").expect("the file can be read");
+    let admin = "admin: { listen: 0.0.0.0:9900, token_file: admin.token }";
+    fs::write(&file, format!("{minimal}\n{admin}\n")).expect("written");
+    let try_with = |text: &str| {
+        fs::write(&token, text).expect("written");
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("set");
+        config::load(&file).map_err(|problems| problems.to_string())
+    };
+    let short = try_with("0123456789SECRET0123456789abcde\n").expect_err("31 characters");
+    assert!(short.contains("too short: 31 characters") && !short.contains("SECRET"), "{short}");
+    let words = try_with("two words of SECRET text that are long enough").expect_err("two words");
+    assert!(words.contains("visible ASCII") && !words.contains("SECRET"), "{words}");
+    let good = try_with("0123456789SECRET0123456789abcdef\n").expect("32 characters");
+    assert!(!format!("{good:?}").contains("SECRET"));
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o644)).expect("set");
+    let warned = config::load(&file).expect("no error").warnings;
+    assert!(warned.iter().any(|problem| problem.message.contains("read by everybody")), "{warned:?}");
+}

@@ -10,5 +10,6 @@ pub(crate) mod eventually;
 pub(crate) mod exchange;
 pub(crate) mod ports;
 pub(crate) mod program;
+pub(crate) mod schema;
 pub(crate) mod steadfast;
 pub(crate) mod tomcat;

@@ -1,6 +1,7 @@
 //! The program under test as a child process.
 
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -44,6 +45,17 @@ impl Steadfast {
         })
         .await;
         this
+    }
+
+    /// Its configuration file, in the folder that it runs in.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.directory.path().join("steadfast.yaml")
+    }
+
+    /// What it has logged.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.directory.path().join("stderr")).unwrap_or_default())
+            .into_owned()
     }
 
     /// Where it listens, as the beginning of a URL.

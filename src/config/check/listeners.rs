@@ -38,14 +38,7 @@ fn addresses<'m>(addresses: impl Iterator<Item = &'m Spanned<Address>>, around: 
     let mut taken: Vec<(SocketAddr, &Place)> = Vec::new();
     for spanned in addresses {
         let Some(Address(address)) = spanned.get() else { continue };
-        let first = taken.iter().find(|(first, _)| {
-            // Port 0 is a fresh port each time. `[::]` takes IPv4 too, as Linux has it by default.
-            let covers = |ip: IpAddr, other: IpAddr| ip.is_unspecified() && (ip.is_ipv6() || other.is_ipv4());
-            let (one, two) = (first.ip(), address.ip());
-            address.port() != 0
-                && first.port() == address.port()
-                && (one == two || covers(one, two) || covers(two, one))
-        });
+        let first = taken.iter().find(|(first, _)| collide(*first, *address));
         if let Some((first, place)) = first {
             let message = format!("`{address}` is taken by the listener on `{first}`");
             let help = format!("give one of them another port; the first is on line {}", place.line);
@@ -53,6 +46,16 @@ fn addresses<'m>(addresses: impl Iterator<Item = &'m Spanned<Address>>, around: 
         }
         taken.push((*address, &spanned.place));
     }
+}
+
+/// Whether two sockets cannot listen beside each other.
+pub(super) fn collide(one: SocketAddr, two: SocketAddr) -> bool {
+    // Port 0 is a fresh port each time. `[::]` takes IPv4 too, as Linux has it by default.
+    let covers = |ip: IpAddr, other: IpAddr| ip.is_unspecified() && (ip.is_ipv6() || other.is_ipv4());
+    let (first, second) = (one.ip(), two.ip());
+    two.port() != 0
+        && one.port() == two.port()
+        && (first == second || covers(first, second) || covers(second, first))
 }
 
 fn unused_pools(

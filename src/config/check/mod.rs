@@ -3,6 +3,7 @@
 //! Each function takes a model type apart and gives the checked type; `None` means that a problem is reported.
 //! All parts are checked before the first `None` ends a function, so that no problem hides another.
 
+mod admin;
 mod affinity;
 mod health;
 mod listeners;
@@ -68,11 +69,12 @@ impl Surroundings<'_> {
 
 /// Checks a document as a whole.
 pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<Checked> {
-    let Document { version, server, state_dir, keys, affinity_seed, listeners, pools } = document;
+    let Document { version, server, state_dir, keys, affinity_seed, admin, listeners, pools } = document;
     secrets::note_what_replicas_lack(&keys, &affinity_seed, around);
     let keys = secrets::keys(keys, around);
     let affinity_seed = secrets::affinity_seed(affinity_seed, around);
     let listeners = listeners::listeners(listeners, &pools, around);
+    let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
     let pools = pools::pools(pools, around);
     version.get()?;
     Some(Checked {
@@ -80,6 +82,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         state_dir: around.path(state_dir.get()?),
         keys: keys?,
         affinity_seed: affinity_seed?,
+        admin: admin?,
         listeners: listeners?,
         pools: pools?,
         warnings: Vec::new(),

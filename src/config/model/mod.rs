@@ -2,6 +2,7 @@
 //!
 //! The documentation of a field is what the reference and the JSON Schema say of the key.
 
+mod admin;
 mod affinity;
 mod health;
 mod listener;
@@ -9,6 +10,7 @@ mod pool;
 mod secret;
 mod server;
 
+pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
 pub(super) use listener::{Limits, Listener, Route, Timeouts};
@@ -39,10 +41,12 @@ keys! {
         /// only a hash leads home, so it is not rotated with the keys. Without it one is made at first start and
         /// kept in `state_dir`.
         affinity_seed: Option<AffinitySeed> = "null",
+        /// The admin API; null: none.
+        admin: Option<Admin> = "null",
         /// The addresses that are accepted on; at least one.
         listeners: Vec<Spanned<Listener>>,
         /// The pools by name; at least one.
         pools: Named<Pool>,
     }
-    refused [later("admin"), later("reload"), later("log"), later("metrics"), later("telemetry"), later("limits")]
+    refused [later("reload"), later("log"), later("metrics"), later("telemetry"), later("limits")]
 }

@@ -2,8 +2,7 @@
 
 use std::fs::Permissions;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -40,9 +39,10 @@ pub(crate) struct Estate {
 
 /// A listening socket.
 pub(crate) struct Heirloom {
-    pub(crate) address: SocketAddr,
+    /// As the configuration has it.
+    pub(crate) address: String,
     /// A second descriptor of the same socket.
-    pub(crate) socket: std::net::TcpListener,
+    pub(crate) socket: OwnedFd,
     pub(crate) facts: Arc<ListenerFacts>,
 }
 
@@ -165,7 +165,7 @@ impl Estate {
                 .iter()
                 .map(|heirloom| SocketName {
                     listener: heirloom.facts.name.clone(),
-                    address: heirloom.address,
+                    address: heirloom.address.clone(),
                 })
                 .collect();
             let descriptors: Vec<_> = sockets.iter().map(|heirloom| heirloom.socket.as_fd()).collect();

@@ -40,7 +40,7 @@ struct Hello {
 struct SocketName {
     listener: ListenerName,
     /// As the configuration has it.
-    address: std::net::SocketAddr,
+    address: String,
 }
 
 /// Everything but sockets and sessions.

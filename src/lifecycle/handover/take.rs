@@ -1,7 +1,7 @@
 //! The successor's side: it takes what the old process gives, and says when it is ready.
 
 use std::collections::VecDeque;
-use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Inheritance {
     wire: Wire,
-    sockets: Vec<(SocketName, TcpListener)>,
+    sockets: Vec<(SocketName, OwnedFd)>,
     carried: Carried,
     sessions: Vec<(PoolName, Vec<Change>)>,
     took: Vec<ListenerName>,
@@ -49,7 +49,7 @@ pub(crate) fn connect(path: &Path) -> Result<Inheritance, HandoverError> {
                 if descriptors.len() != names.len() {
                     return Err(HandoverError::Garbled("sockets are missing".to_owned()));
                 }
-                sockets.extend(names.into_iter().zip(descriptors.into_iter().map(TcpListener::from)));
+                sockets.extend(names.into_iter().zip(descriptors));
             }
             Kind::Carried => carried = frame.json()?,
             Kind::Sessions => sessions.extend(record::decode(&frame.body)),
@@ -88,12 +88,10 @@ impl Inheritance {
     }
 
     /// The inherited socket of a listener, if its address is still the same.
-    pub(crate) fn socket(&mut self, listener: &ListenerName, address: SocketAddr) -> Option<TcpListener> {
-        let is =
-            |(name, _): &(SocketName, TcpListener)| name.listener == *listener && name.address == address;
+    pub(crate) fn socket(&mut self, listener: &ListenerName, address: &str) -> Option<OwnedFd> {
+        let is = |(name, _): &(SocketName, OwnedFd)| name.listener == *listener && name.address == address;
         let at = self.sockets.iter().position(is)?;
         let (name, socket) = self.sockets.swap_remove(at);
-        socket.set_nonblocking(true).ok()?;
         self.took.push(name.listener);
         Some(socket)
     }

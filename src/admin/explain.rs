@@ -1,0 +1,230 @@
+//! Where a request would go, and why: the very decision that it would get, with each piece of evidence.
+//!
+//! `steadfast explain` asks this of a snapshot that it compiles from a file, the API of the one in force.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::answer::Refusal;
+use super::app::Api;
+use super::call::Call;
+use crate::affinity::{self, Circumstance, Evidence, RequestView, Verdict};
+use crate::clock::Now;
+use crate::snapshot::Snapshot;
+
+/// A request that is asked about.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Question {
+    /// The request's method.
+    #[serde(default = "get_method")]
+    #[schemars(regex(pattern = r"^[A-Z]{1,20}$"))]
+    pub(crate) method: String,
+    /// The request's URL, or its path.
+    #[schemars(
+        length(max = 8000),
+        regex(
+            pattern = r"^(https?://[A-Za-z0-9.-]{1,200}(:[0-9]{1,4})?)?/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*$"
+        )
+    )]
+    pub(crate) url: String,
+    /// Its header fields, in order.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub(crate) headers: Vec<Field>,
+    /// The client's address.
+    #[serde(default = "nobody")]
+    #[schemars(schema_with = "ip_schema")]
+    pub(crate) from: IpAddr,
+    /// The listener that receives it; null: the first one.
+    #[serde(default)]
+    pub(crate) listener: Option<String>,
+}
+
+/// A header field.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Field {
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,100}$"))]
+    pub(crate) name: String,
+    #[schemars(length(max = 8000), regex(pattern = r"^[ -~]*$"))]
+    pub(crate) value: String,
+}
+
+/// Where a request would go, and why.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Explained {
+    pub(crate) pool: String,
+    /// The backend; null: nobody can serve it.
+    pub(crate) backend: Option<String>,
+    /// The reason, `held` while a suspect backend is probed, or why nobody can serve it.
+    pub(crate) reason: String,
+    /// Who would be next if that backend were gone.
+    pub(crate) runner_up: Option<String>,
+    /// What the request says about its session.
+    pub(crate) evidence: Vec<Clue>,
+}
+
+/// One piece of evidence, in words: never with a session id or a cookie's value.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Clue {
+    pub(crate) what: String,
+    pub(crate) says: String,
+}
+
+/// Why a request cannot be explained.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unexplained {
+    #[error("there is no such listener; they are: {0}")]
+    NoListener(String),
+    #[error("no route takes the request")]
+    NoRoute,
+    #[error("the URL is none: {0}")]
+    Url(http::uri::InvalidUri),
+    #[error("header field {0} has no usable name or value")]
+    Field(usize),
+}
+
+/// Of a URL, and of a header field's value.
+const MAX_LENGTH: usize = 8000;
+/// Header fields.
+const MAX_FIELDS: usize = 100;
+
+/// Explains a request by the snapshot in force. Asks the function that routes requests, so a learned session that
+/// the request presents counts as used.
+pub(super) fn answer(api: &Api, _: &Call<'_>, question: Question) -> Result<Explained, Refusal> {
+    check(&question)?;
+    explain(&api.current.load(), &question).map_err(|why| {
+        let help = "GET /v1/status names the listeners, GET /v1/openapi.json says what is taken";
+        match why {
+            Unexplained::NoListener(_) => Refusal::unknown("unknown_listener", why.to_string(), help),
+            Unexplained::NoRoute => Refusal::unknown("no_route", why.to_string(), help),
+            Unexplained::Url(_) | Unexplained::Field(_) => Refusal::bad("bad_request", why.to_string(), help),
+        }
+    })
+}
+
+/// Explains a request.
+///
+/// # Errors
+/// It is no request, or no listener or route takes it.
+pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explained, Unexplained> {
+    let listener = match &question.listener {
+        Some(name) => snapshot.listeners.iter().find(|listener| listener.name.as_str() == name),
+        None => snapshot.listeners.first(),
+    };
+    let listener = listener.ok_or_else(|| {
+        let names: Vec<_> = snapshot.listeners.iter().map(|listener| listener.name.as_str()).collect();
+        Unexplained::NoListener(names.join(", "))
+    })?;
+    let served = listener.routes.find().and_then(|pool| snapshot.pool(pool)).ok_or(Unexplained::NoRoute)?;
+    let uri: Uri = question.url.parse().map_err(Unexplained::Url)?;
+    let headers = headers(&question.headers, &uri)?;
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let request = RequestView {
+        target: target.as_bytes(),
+        headers: &headers,
+        client: question.from,
+        connection_choice: None,
+        named_session: None,
+    };
+    let now = Now::read();
+    let evidence = Evidence::read(&request, &served.policy, &served.pool, now);
+    let at = Circumstance { now, draw: 0, held: false };
+    let explanation = affinity::explain(&evidence, &served.policy, &served.pool, at);
+    let id = |index| served.pool.backend(index).map(|backend| backend.id().to_string());
+    let (backend, reason) = match &explanation.verdict {
+        Verdict::To(decision) => (id(decision.backend), decision.reason.as_str()),
+        Verdict::Hold(home) => (id(*home), "held"),
+        Verdict::Refuse(refusal) => (None, refusal.as_str()),
+    };
+    let evidence = explanation.findings.into_iter();
+    Ok(Explained {
+        pool: served.pool.name().to_string(),
+        backend,
+        reason: reason.to_owned(),
+        runner_up: explanation.runner_up.and_then(id),
+        evidence: evidence.map(|finding| Clue { what: finding.what, says: finding.says }).collect(),
+    })
+}
+
+fn headers(fields: &[Field], uri: &Uri) -> Result<HeaderMap, Unexplained> {
+    let mut headers = HeaderMap::new();
+    if let Some(host) = uri.authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
+        headers.insert(header::HOST, host);
+    }
+    for (number, field) in (1..).zip(fields) {
+        let name = field.name.parse::<HeaderName>().ok();
+        let value = HeaderValue::from_bytes(field.value.trim().as_bytes()).ok();
+        let (name, value) = name.zip(value).ok_or(Unexplained::Field(number))?;
+        if name == header::HOST {
+            headers.insert(name, value);
+        } else {
+            headers.append(name, value);
+        }
+    }
+    Ok(headers)
+}
+
+/// Holds a question to what the description says of it.
+fn check(question: &Question) -> Result<(), Refusal> {
+    let refuse =
+        |what: &str, help: &str| Err(Refusal::bad("bad_request", format!("{what} is not usable"), help));
+    let method = &question.method;
+    if !(1..=20).contains(&method.len()) || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return refuse("`method`", "write it such as GET");
+    }
+    if question.url.len() > MAX_LENGTH || !is_url(&question.url) {
+        return refuse("`url`", "write http://HOST/PATH or /PATH, percent-encoded, at most 8000 bytes");
+    }
+    if question.headers.len() > MAX_FIELDS {
+        return refuse("`headers`", "at most 100 are taken");
+    }
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    let is_field = |field: &Field| {
+        (1..=100).contains(&field.name.len())
+            && field.name.bytes().all(named)
+            && field.value.len() <= MAX_LENGTH
+            && field.value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    };
+    match question.headers.iter().all(is_field) {
+        true => Ok(()),
+        false => refuse(
+            "a header field",
+            "names have letters, digits, `-` and `_`, values visible ASCII and blanks",
+        ),
+    }
+}
+
+/// A path, or a URL with one, of the characters that RFC 3986 section 3.3 and 3.4 allow.
+fn is_url(url: &str) -> bool {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let path = match rest {
+        None => Some(url),
+        Some(rest) => rest.find('/').and_then(|slash| {
+            let (host, path) = rest.split_at_checked(slash)?;
+            let (name, port) = host.split_once(':').unwrap_or((host, "1"));
+            let is_name = (1..=200).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+            let is_port = (1..=4).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+            (is_name && is_port).then_some(path)
+        }),
+    };
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._~!$&'()*+,;=:@%/?-".contains(&byte);
+    path.is_some_and(|path| path.starts_with('/') && path.bytes().all(legal))
+}
+
+fn get_method() -> String {
+    "GET".to_owned()
+}
+
+fn nobody() -> IpAddr {
+    IpAddr::V4(Ipv4Addr::LOCALHOST)
+}
+
+fn ip_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "anyOf": [{ "format": "ipv4" }, { "format": "ipv6" }] })
+}
