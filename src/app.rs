@@ -17,8 +17,8 @@ use crate::error::Error;
 use crate::hooks::{Chain, Hook};
 use crate::l7::Proxy;
 use crate::lifecycle::{
-    BoundListener, HealthService, PidFile, ReloadService, Reloader, Stop, Stopper, bounds, hear_hangups,
-    wait_for_drain,
+    BoundListener, HealthService, PidFile, ReloadService, Reloader, SharingService, Stop, Stopper, bounds,
+    hear_hangups, wait_for_drain,
 };
 use crate::listen::{Counts, Door, HttpListeners, ListenerFacts, bind};
 use crate::names::ListenerName;
@@ -182,6 +182,9 @@ impl Bound {
         server.bootstrap();
         server.add_service(HttpListeners::new(self.doors, threads));
         let (reloader, changed) = self.reloader.unzip();
+        let (ends, ended) = watch::channel(());
+        let sharing = SharingService { current: Arc::clone(&self.current), changed: changed.clone(), ended };
+        server.add_service(background("share", sharing));
         server.add_service(background("health", HealthService { current: self.current, changed }));
         if signals && let Some(reloader) = reloader {
             let cannot = |source| Error::System { what: "cannot listen to SIGHUP", source };
@@ -193,7 +196,7 @@ impl Bound {
         let run = move || server.run(RunArgs { shutdown_signal: Box::new(stop) });
         let thread = std::thread::Builder::new().name("pingora".to_owned()).spawn(run);
         thread.map_err(|source| Error::System { what: "cannot start a thread", source })?;
-        Ok((Run { said, counts, grace, keeper: self.keeper }, stopper))
+        Ok((Run { said, counts, grace, keeper: self.keeper, ends }, stopper))
     }
 }
 
@@ -218,6 +221,8 @@ struct Run {
     counts: Vec<Arc<Counts>>,
     grace: Duration,
     keeper: Arc<Keeper>,
+    /// Dropped when the last request has ended.
+    ends: watch::Sender<()>,
 }
 
 impl Run {
@@ -225,6 +230,7 @@ impl Run {
         wait_for_drain(&self.said, &self.counts, self.grace);
         // Services that Pingora still runs may hold the keeper, too: not by dropping it, which might do nothing.
         self.keeper.stop();
+        drop(self.ends);
     }
 }
 

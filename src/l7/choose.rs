@@ -78,13 +78,19 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
     Ok(false)
 }
 
-/// Decides, and waits once for a suspect backend that holds the session.
+/// Decides, and waits once for a suspect backend that holds the session. Asks the other replicas first, where
+/// they share and nothing here leads home for sure.
 ///
 /// # Errors
 /// Nobody can serve the request.
 pub(super) async fn settle(served: &ServedPool, evidence: &Evidence, now: Now) -> Result<Decision, Refusal> {
     let mut at = Circumstance { now, draw: rand::random(), held: false };
     loop {
+        if let Some(shared) = &served.shared
+            && let Some(unsure) = affinity::unsure(evidence, &served.policy, &served.pool, at.now)
+        {
+            shared.ask(&unsure).await;
+        }
         match affinity::decide(evidence, &served.policy, &served.pool, at) {
             Verdict::To(decision) => return Ok(decision),
             Verdict::Refuse(refusal) => return Err(refusal),

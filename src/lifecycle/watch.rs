@@ -33,7 +33,8 @@ impl BackgroundService for HealthService {
     }
 }
 
-async fn hears(changed: &mut Option<watch::Receiver<()>>) {
+/// Waits until another snapshot is in force; for ever, where nobody will say so.
+pub(super) async fn hears(changed: &mut Option<watch::Receiver<()>>) {
     let heard = match changed {
         Some(changed) => changed.changed().await.is_ok(),
         None => false,

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
+use steadfast::snapshot::Current;
 use steadfast::{Running, Steadfast, config};
 use tempfile::TempDir;
 
@@ -14,6 +16,8 @@ pub(crate) const SHARED: &str = "keys: [ { id: a, value: \"AAECAwQFBgcICQoLDA0OD
 /// A running balancer; stopped when dropped.
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
+    /// The snapshot in force.
+    pub(crate) current: Arc<Current>,
     _running: Running,
     _folder: TempDir,
 }
@@ -25,7 +29,8 @@ impl Balancer {
         let checked = checked(&configuration(apps, top, listener, pool), folder.path());
         let bound = Steadfast::from_checked(checked).bind().unwrap();
         let address = bound.addresses()[0].1;
-        Self { address, _running: bound.spawn().unwrap(), _folder: folder }
+        let current = Arc::clone(bound.current());
+        Self { address, current, _running: bound.spawn().unwrap(), _folder: folder }
     }
 
     /// Starts it with what most tests need.

@@ -368,7 +368,8 @@ pub(super) mod tests {
         let journal = Arc::new(journal);
         table.attach(&journal);
         for batch in 1..4 {
-            (0..20).for_each(|n| table.learn(&session(batch * 20 + n), BackendTag(1), Origin::Application, NOW));
+            (0..20)
+                .for_each(|n| table.learn(&session(batch * 20 + n), BackendTag(1), Origin::Application, NOW));
             assert_eq!(u64::from(rings.load(std::sync::atomic::Ordering::Relaxed)), batch);
             journal.take();
         }

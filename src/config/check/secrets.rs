@@ -151,7 +151,8 @@ fn from_variable(name: &str, place: &Place, around: &Surroundings<'_>) -> Option
     Some(trimmed(text))
 }
 
-fn from_file(path: &Path, place: &Place, around: &Surroundings<'_>) -> Option<Zeroizing<String>> {
+/// A secret's text from its file, trimmed.
+pub(super) fn from_file(path: &Path, place: &Place, around: &Surroundings<'_>) -> Option<Zeroizing<String>> {
     let shown = path.display();
     let refuse = |why: String, help: &str| {
         around.error(Code::File, place, format!("`{shown}` {why}"), help);

@@ -9,7 +9,7 @@ mod pool;
 mod secret;
 mod server;
 
-pub(super) use affinity::{Affinity, Cookie, Learn};
+pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
 pub(super) use listener::{Limits, Listener, Route, Timeouts};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};

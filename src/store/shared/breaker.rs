@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn pauses_double_until_it_was_good_for_a_while() {
         let mut breaker = Breaker::default();
-        let mut pauses = |breaker: &mut Breaker, count| -> Vec<u64> {
+        let pauses = |breaker: &mut Breaker, count| -> Vec<u64> {
             (0..count).map(|_| breaker.pause(at(100)).as_secs()).collect()
         };
         assert_eq!(pauses(&mut breaker, 6), [1, 2, 4, 8, 10, 10]);

@@ -73,7 +73,8 @@ pub(super) fn one(count: &AtomicU64) {
 
 impl fmt::Display for SharedTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reads, hits, misses, timeouts, failures, skipped, writes, write_failures, connected } = self;
+        let Self { reads, hits, misses, timeouts, failures, skipped, writes, write_failures, connected } =
+            self;
         write!(
             f,
             "connected={connected} reads={reads} hits={hits} misses={misses} timeouts={timeouts} \

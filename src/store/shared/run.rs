@@ -146,7 +146,9 @@ impl SharedTable {
         let (name, EngineSettings { host, port, .. }) = (&self.pool.name, &self.settings);
         match told {
             Told::Nothing => log::info!("pool {name}: learned sessions are shared through {host}:{port}"),
-            Told::Trouble => log::info!("pool {name}: learned sessions are shared again through {host}:{port}"),
+            Told::Trouble => {
+                log::info!("pool {name}: learned sessions are shared again through {host}:{port}")
+            }
             Told::Connected => {}
         }
         *told = Told::Connected;
