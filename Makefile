@@ -27,7 +27,8 @@ deps: ## Install what the build needs, or say what to install
 # Its version is fixed: a newer one may find more, which is then a change of its own.
 SCHEMATHESIS := 4.32.5
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10 and schemathesis
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis and schemathesis
+	$(call install,redis-server,redis-server)
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -q && apt-get install -q -y tomcat10 tomcat10-examples; \
@@ -58,8 +59,8 @@ test: deps ## Run all tests that need no other server
 	cargo test --lib --bins --test suite --test simulation --test survival
 	cargo test --doc
 
-e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, schemathesis on the admin API
-	cargo test --test e2e -- --ignored --nocapture
+e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API
+	cargo test --test e2e --test replicas -- --ignored --nocapture
 
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what
 	cargo build --profile quick --bin steadfast --example survival

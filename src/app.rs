@@ -20,8 +20,8 @@ use crate::hooks::{Chain, Hook};
 use crate::l7::Proxy;
 use crate::lifecycle::{
     Asked, BoundListener, Control, ControlService, Estate, Giver, HealthService, Heirloom, Inheritance,
-    Manner, PidFile, SOCKET_VARIABLE, Start, Stop, Stopper, Upgrader, bounds, connect, tell_predecessor,
-    wait_for_drain,
+    Manner, PidFile, SOCKET_VARIABLE, SharingService, Start, Stop, Stopper, Upgrader, bounds, connect,
+    tell_predecessor, wait_for_drain,
 };
 use crate::listen::{Acceptance, BindError, Counts, Door, HttpListeners, ListenerFacts, bind};
 use crate::names::ListenerName;
@@ -304,6 +304,9 @@ impl Bound {
             let _ = tell.send(());
         });
         server.add_service(listeners);
+        let (ends, ended) = watch::channel(());
+        let (current, changed) = (Arc::clone(&self.current), self.changed.clone());
+        server.add_service(background("share", SharingService { current, changed, ended }));
         if let Some(admin) = admin {
             server.add_service(admin);
         }
@@ -314,7 +317,7 @@ impl Bound {
         let run = move || server.run(RunArgs { shutdown_signal: Box::new(stop) });
         let thread = std::thread::Builder::new().name("pingora".to_owned()).spawn(run);
         thread.map_err(|source| Error::System { what: "cannot start a thread", source })?;
-        Ok((Run { said, started, counts, grace, estate: Arc::new(estate) }, stopper))
+        Ok((Run { said, started, counts, grace, estate: Arc::new(estate), ends }, stopper))
     }
 }
 
@@ -340,6 +343,8 @@ struct Run {
     counts: Vec<Arc<Counts>>,
     grace: Duration,
     estate: Arc<Estate>,
+    /// Dropped when the last request has ended.
+    ends: watch::Sender<()>,
 }
 
 impl Run {
@@ -364,6 +369,7 @@ impl Run {
     fn wait(self) {
         wait_for_drain(&self.said, &self.counts, self.grace);
         self.estate.keeper.stop();
+        drop(self.ends);
     }
 }
 

@@ -49,3 +49,136 @@ fn is_sure(known: &Remembered, policy: &Policy, pool: &Pool, now: Now) -> bool {
     let was_away = home.live().up_since_ms().is_some_and(|up_since| now.ms_since(up_since) <= unused_ms);
     known.origin == Origin::Application && home.takes_existing(now, true) && !was_away
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use http::{HeaderMap, HeaderValue, header};
+
+    use super::*;
+    use crate::affinity::{
+        CookiePolicy, FirstContact, FirstContacts, Insert, Key, KeyRing, Learned, PoolBinding, RequestView,
+    };
+    use crate::names::{BackendId, BackendIndex, PoolName};
+    use crate::pool::{AdminState, Algorithm, BackendSpec, CheckVerdict, Ejection, HashSeed, PoolSpec};
+
+    const NOW: Now = Now { monotonic_ms: 1_000_000, unix_s: 1_700_000_000 };
+
+    fn pool() -> Pool {
+        let backend = |n: u16| BackendSpec {
+            id: BackendId::new(&format!("app{n}")),
+            address: ([127, 0, 0, 1], 8000 + n).into(),
+            weight: 1,
+            admin: AdminState::Up,
+        };
+        let spec = PoolSpec {
+            name: PoolName::new("app"),
+            backends: (0..3).map(backend).collect(),
+            algorithm: Algorithm::ConsistentHash,
+            load_factor: 1.25,
+            try_home: true,
+            slow_start: Duration::ZERO,
+            ejection: Ejection { consecutive_failures: 5, eject: Duration::from_secs(10) },
+            limits: None,
+            seed: HashSeed([7; 16]),
+        };
+        Pool::new(spec, |_| None)
+    }
+
+    fn policy() -> Policy {
+        let binding = PoolBinding::of(&PoolName::new("app"));
+        Policy {
+            mode: Mode::Bind,
+            application_cookies: vec![b"ID".as_slice().into()],
+            path_parameter: None,
+            header: None,
+            query: None,
+            route_suffix: true,
+            first_contact: FirstContact::Client,
+            suspect_hold: Duration::ZERO,
+            moves: true,
+            fails_back: false,
+            releases_on_logout: true,
+            cookie: CookiePolicy {
+                name: "LB".into(),
+                insert: Insert::WhenNeeded,
+                domain: None,
+                secure: None,
+                http_only: true,
+                same_site: None,
+                partitioned: None,
+                idle: None,
+                lifetime: None,
+            },
+            keys: Arc::new(KeyRing::new(Key::new("a", &[1; 32].into()), Vec::new())),
+            binding,
+            learned: Arc::new(Learned::new(100, Duration::from_secs(1000))),
+            contacts: FirstContacts::default(),
+        }
+    }
+
+    fn asks(cookies: &str, policy: &Policy, pool: &Pool, now: Now) -> Option<Unsure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_str(cookies).unwrap());
+        let request = RequestView {
+            target: b"/",
+            headers: &headers,
+            client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            connection_choice: None,
+            named_session: None,
+        };
+        unsure(&Evidence::read(&request, policy, pool, now), policy, pool, now)
+    }
+
+    fn digest(id: &str, pool: &Pool) -> SessionDigest {
+        SessionDigest::of(pool.seed(), id.as_bytes())
+    }
+
+    #[test]
+    fn only_a_session_that_nothing_leads_home_is_asked_for() {
+        let (pool, policy) = (pool(), policy());
+        let home = pool.backend(BackendIndex(0)).unwrap().tag();
+        let unheard = Unsure { ids: [digest("x", &pool)].into_iter().collect(), unheard: true };
+        assert_eq!(asks("ID=x", &policy, &pool, NOW), Some(unheard));
+        assert_eq!(asks("other=x", &policy, &pool, NOW), None, "no session");
+        assert_eq!(asks("ID=x.app1", &policy, &pool, NOW), None, "the server's own word");
+        assert!(asks("ID=x.nobody", &policy, &pool, NOW).is_some());
+        let token = crate::affinity::Token {
+            backend: home,
+            epoch: crate::names::Epoch(0),
+            seed: crate::affinity::SessionSeed(1),
+            issued_s: 1_700_000_000,
+            seen_s: 1_700_000_000,
+            flags: crate::affinity::Flags::default(),
+            max_age_min: 0,
+            fingerprints: ArrayVec::new(),
+        };
+        let sealed = policy.keys.seal(&token, &policy.binding, [3; 12]);
+        let with_token = format!("ID=x; LB={}", sealed.as_str());
+        assert_eq!(asks(&with_token, &policy, &pool, NOW), None, "never on the path of a token");
+        policy.learned.learn(&digest("x", &pool), home, Origin::Client, NOW);
+        assert!(!asks("ID=x", &policy, &pool, NOW).unwrap().unheard, "a guess is no knowledge");
+        policy.learned.learn(&digest("y", &pool), home, Origin::Application, NOW);
+        assert_eq!(asks("ID=x; ID=y", &policy, &pool, NOW), None, "one of them is known");
+    }
+
+    #[test]
+    fn what_is_known_of_a_backend_that_is_or_was_away_is_asked_for() {
+        let (pool, policy) = (pool(), policy());
+        let home = pool.backend(BackendIndex(0)).unwrap();
+        let at = |seconds| NOW.after(Duration::from_secs(seconds));
+        policy.learned.learn(&digest("x", &pool), home.tag(), Origin::Application, NOW);
+        assert_eq!(asks("ID=x", &policy, &pool, at(10)), None);
+        home.live().check_verdict(CheckVerdict::Unreachable, at(10));
+        assert!(!asks("ID=x", &policy, &pool, at(20)).unwrap().unheard, "it is away");
+        home.live().check_verdict(CheckVerdict::Up, at(30));
+        assert!(asks("ID=x", &policy, &pool, at(40)).is_some(), "it was away since the last use");
+        assert!(policy.learned.find(&digest("x", &pool), at(40)).is_some());
+        assert_eq!(asks("ID=x", &policy, &pool, at(40)), None, "used since then");
+        policy.learned.learn(&digest("z", &pool), crate::names::BackendTag(99), Origin::Application, NOW);
+        assert!(asks("ID=z", &policy, &pool, at(40)).is_some(), "no such backend");
+    }
+}

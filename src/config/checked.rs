@@ -313,8 +313,8 @@ pub enum FirstContact {
     Balance,
 }
 
-/// Bounds of the learned table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Bounds of the learned table, and where else it is kept.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Learn {
     /// Sessions kept; the least recently used go first. Default 1 000 000.
     pub capacity: usize,
@@ -322,6 +322,34 @@ pub struct Learn {
     pub idle: Duration,
     /// Whether the state folder keeps the table over a restart. Default true.
     pub persist: bool,
+    /// Through what replicas share it, if they do.
+    pub shared: Option<Shared>,
+}
+
+/// Redis or Valkey, through which replicas share the learned table.
+#[derive(Clone, PartialEq)]
+pub struct Shared {
+    /// Its name or IP address.
+    pub host: String,
+    /// Its port. Default 6379.
+    pub port: u16,
+    /// Whether it is spoken to over TLS.
+    pub tls: bool,
+    /// The number of its database. Default 0.
+    pub database: i64,
+    /// Who we are there, if it asks.
+    pub user: Option<String>,
+    /// Our password there, if it asks.
+    pub password: Option<Secret>,
+    /// How long a request waits for its answer. Default 50 ms.
+    pub timeout: Duration,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, port, tls, database, user: _, password: _, timeout } = self;
+        write!(f, "Shared({host}:{port}/{database}, tls: {tls}, timeout: {timeout:?})")
+    }
 }
 
 /// The load-balancer cookie.

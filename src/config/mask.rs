@@ -22,17 +22,23 @@ pub(super) fn line(text: &str, number: usize) -> String {
     let line = line.trim_end();
     let secret = section(text, index).is_some_and(|name| SECTIONS.contains(&name));
     let start = first_secret(line, secret).or_else(|| secret.then(|| long_word(line)).flatten());
-    match start {
+    match start.into_iter().chain(credentials(line)).min() {
         Some(start) => format!("{}{MASK}", line.get(..start).unwrap_or_default()),
         None => line.to_owned(),
     }
+}
+
+/// Where the user and the password of a URL begin, under whatever key it stands.
+fn credentials(line: &str) -> Option<usize> {
+    let start = line.find("://")? + "://".len();
+    line.get(start..)?.contains('@').then_some(start)
 }
 
 /// How a message calls a key that is unknown: where secrets are, it may be one that lost its key.
 pub(super) fn unknown_key(path: &str, key: &str) -> String {
     let section = path.split(['.', '[']).next().unwrap_or_default();
     let word = key.len() < LONG_WORD && key.chars().all(|c| c.is_ascii_lowercase() || "_-".contains(c));
-    if SECTIONS.contains(&section) && !word {
+    if SECTIONS.contains(&section) && !word || key.contains("//") || key.contains('@') {
         "unknown key".to_owned()
     } else {
         format!("unknown key `{key}`")
@@ -51,13 +57,16 @@ fn section(text: &str, index: usize) -> Option<&str> {
 
 /// Where the first value that may be a secret begins.
 fn first_secret(line: &str, in_section: bool) -> Option<usize> {
-    let mut keys = line.match_indices(':').filter_map(|(colon, _)| {
+    let keys = line.match_indices(':').filter_map(|(colon, _)| {
         let rest = line.get(colon + 1..)?;
         let key = line.get(..colon)?.rsplit([' ', '{', ',', '[', '\t']).next()?.trim_matches(['"', '\'']);
         (rest.is_empty() || rest.starts_with([' ', '\t', '"', '\''])).then_some((key, rest, colon + 1))
     });
     if !in_section {
-        return keys.find(|(key, ..)| *key == "value").and_then(|(.., start)| behind_blanks(line, start));
+        // A URL may hold a password wherever it is mistyped; a path holds none.
+        let is_path = |rest: &str| rest.trim_start_matches([' ', '"', '\'']).starts_with('/');
+        let mut secret = keys.filter(|(key, rest, _)| *key == "value" || *key == "url" && !is_path(rest));
+        return secret.next().and_then(|(.., start)| behind_blanks(line, start));
     }
     let mut keys = keys.peekable();
     if keys.peek().is_none() {
@@ -115,6 +124,10 @@ mod tests {
             ("keys:\n  - c2VjcmV0", 2, "  - …"),
             ("keys:\n  - { id: a, value c2VjcmV0c2VjcmV0 }", 2, "  - { id: a, value …"),
             ("keys:\n  - { id: a, value:c2VjcmV0c2VjcmV0 }", 2, "  - { id: a, …"),
+            ("    shared: { url: redis:/:horse@h }", 1, "    shared: { url: …"),
+            ("    shared: { ulr: redis://:horse@h }", 1, "    shared: { ulr: redis://…"),
+            ("    shared: redis://:horse@h", 1, "    shared: redis://…"),
+            ("    shared: { url redis://u:horse@h }", 1, "    shared: { url redis://…"),
             ("affinity_seed: correct horse", 1, "affinity_seed: …"),
             ("affinity_seed: { value: correct horse, battery }", 1, "affinity_seed: { value: …"),
             (
@@ -135,6 +148,8 @@ mod tests {
             ("keys:\n  - { id: a, file: /etc/steadfast/token.key }", 2),
             ("keys:\n  - id: a\n    env: STEADFAST_KEY", 3),
             ("keys:\n  - { id: a, value: \"${KEY}\" }", 2),
+            ("health: { http: { url: /health } }", 1),
+            ("learn: { shared: { url: \"${URL}\" } }", 1),
         ];
         for (text, number) in cases {
             assert_eq!(line(text, number), text.lines().nth(number - 1).expect("the line"));

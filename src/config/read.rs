@@ -260,7 +260,7 @@ impl<'a> Cursor<'a> {
             .partition(|(key, _)| K::KNOWN.iter().any(|known| known.name == key.text));
         let unknown: Vec<(&yaml::Key, Self)> = unknown;
         for (key, cursor) in unknown {
-            let place = place(key.span, Place::clone(&cursor.place).key);
+            let mut place = place(key.span, Place::clone(&cursor.place).key);
             let refused = K::REFUSED.iter().find(|refused| refused.name == key.text);
             let (code, message, help) = match refused {
                 Some(Refused { name, message, help }) => {
@@ -272,7 +272,11 @@ impl<'a> Cursor<'a> {
                         None if K::KNOWN.is_empty() => "no key is known here; remove it".to_owned(),
                         None => format!("known here: {listed}"),
                     };
-                    (Code::UnknownKey, mask::unknown_key(&self.place.key, &key.text), help)
+                    let message = mask::unknown_key(&self.place.key, &key.text);
+                    if !message.contains(&key.text) {
+                        place.key = Arc::clone(&self.place.key);
+                    }
+                    (Code::UnknownKey, message, help)
                 }
             };
             self.report(Finding::error(code, &place, message).help(help));

@@ -84,7 +84,8 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
 const NEWS: Duration = Duration::from_millis(100);
 const NEWS_STEP: Duration = Duration::from_millis(2);
 
-/// Decides, and waits once for a suspect backend that holds the session.
+/// Decides, and waits once for a suspect backend that holds the session. Asks the other replicas first, where
+/// they share and nothing here leads home for sure.
 ///
 /// # Errors
 /// Nobody can serve the request.
@@ -92,6 +93,11 @@ pub(super) async fn settle(served: &ServedPool, evidence: &Evidence, now: Now) -
     let mut at = Circumstance { now, draw: rand::random(), held: false };
     let mut waits_for_news = served.policy.learned.is_fed();
     loop {
+        if let Some(shared) = &served.shared
+            && let Some(unsure) = affinity::unsure(evidence, &served.policy, &served.pool, at.now)
+        {
+            shared.ask(&unsure).await;
+        }
         match affinity::decide(evidence, &served.policy, &served.pool, at) {
             // In the middle of an upgrade: the other process may have learned it a moment ago.
             Verdict::To(decision) if decision.reason == Reason::Hash && waits_for_news => {

@@ -14,6 +14,7 @@ mod overlay;
 mod pid_file;
 mod plan;
 mod reload;
+mod share;
 mod stop;
 mod upgrade;
 mod watch;
@@ -25,6 +26,7 @@ pub(crate) use handover::{Estate, Giver, Heirloom, Inheritance, SOCKET_VARIABLE,
 pub(crate) use pid_file::PidFile;
 pub use plan::Plan;
 pub(crate) use reload::{Asked, ControlService};
+pub(crate) use share::SharingService;
 pub(crate) use stop::{Manner, Stop, Stopper, wait_for_drain};
 pub use upgrade::UpgradeError;
 pub(crate) use upgrade::Upgrader;

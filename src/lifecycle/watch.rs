@@ -36,7 +36,7 @@ impl BackgroundService for HealthService {
 }
 
 /// Hears of the next change; waits for ever when nobody is left who could change anything.
-async fn hears(changed: &mut watch::Receiver<()>) {
+pub(super) async fn hears(changed: &mut watch::Receiver<()>) {
     if changed.changed().await.is_err() {
         std::future::pending::<()>().await;
     }

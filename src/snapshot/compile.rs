@@ -17,7 +17,7 @@ use crate::config::checked;
 use crate::health::{Check, CheckSpec, HttpProbe};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::{PoolIndex, RouteTable};
-use crate::store::KeptPool;
+use crate::store::{EngineSettings, KeptPool, SharedTable};
 
 impl Snapshot {
     /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
@@ -68,8 +68,11 @@ fn served(
             .as_bytes(),
     );
     let learned = learned(&config.affinity.learn, &seed, earlier, now);
-    let kept = (config.affinity.learn.persist && config.affinity.mode == checked::AffinityMode::Bind)
-        .then(|| KeptPool::new(config.name.clone(), Arc::clone(&learned), &seed));
+    let binds = config.affinity.mode == checked::AffinityMode::Bind;
+    let table = KeptPool::new(config.name.clone(), Arc::clone(&learned), &seed);
+    let engine = config.affinity.learn.shared.as_ref().filter(|_| binds);
+    let shared = engine.map(|engine| shared(&table, self::engine(engine), earlier));
+    let kept = (config.affinity.learn.persist && binds).then_some(table);
     let drains = drains(&config);
     let spec = PoolSpec {
         name: config.name,
@@ -110,6 +113,7 @@ fn served(
         retries,
         check,
         kept,
+        shared,
     }
 }
 
@@ -130,6 +134,21 @@ fn drains(config: &checked::Pool) -> Vec<Option<Duration>> {
             .then(|| backend.drain_deadline.unwrap_or(config.drain_deadline))
     };
     config.backends.iter().map(drain).collect()
+}
+
+/// Goes on with the connection that there is, if it is still the right one.
+fn shared(table: &KeptPool, engine: EngineSettings, earlier: Option<&ServedPool>) -> Arc<SharedTable> {
+    let before = earlier.and_then(|earlier| earlier.shared.as_ref());
+    match before.filter(|before| before.serves(table, &engine)) {
+        Some(before) => Arc::clone(before),
+        None => Arc::new(SharedTable::new(table.clone(), engine)),
+    }
+}
+
+fn engine(shared: &checked::Shared) -> EngineSettings {
+    let checked::Shared { host, port, tls, database, user, password, timeout } = shared.clone();
+    let password = password.map(|password| String::from_utf8_lossy(&password.0).into_owned().into());
+    EngineSettings { host, port, tls, database, user, password, timeout }
 }
 
 fn backend(backend: checked::Backend) -> BackendSpec {

@@ -11,7 +11,7 @@ use crate::health::{CheckSpec, Watched};
 use crate::names::{BackendIndex, ListenerName, PoolName};
 use crate::pool::Pool;
 use crate::route::{PoolIndex, RouteTable};
-use crate::store::KeptPool;
+use crate::store::{KeptPool, SharedTable};
 
 /// Everything compiled from one configuration.
 #[derive(Debug)]
@@ -46,6 +46,11 @@ impl Snapshot {
     /// The pools whose learned sessions the state folder keeps.
     pub fn kept(&self) -> Vec<KeptPool> {
         self.pools.iter().filter_map(|served| served.kept.clone()).collect()
+    }
+
+    /// The learned tables that replicas share.
+    pub fn shared(&self) -> Vec<Arc<SharedTable>> {
+        self.pools.iter().filter_map(|served| served.shared.clone()).collect()
     }
 }
 
@@ -83,6 +88,8 @@ pub struct ServedPool {
     pub check: Option<Arc<CheckSpec>>,
     /// Its learned sessions, where the state folder keeps them.
     pub kept: Option<KeptPool>,
+    /// Its learned sessions, where replicas share them.
+    pub shared: Option<Arc<SharedTable>>,
 }
 
 impl ServedPool {

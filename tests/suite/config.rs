@@ -94,6 +94,14 @@ fn no_secret_reaches_a_message() {
     assert!(problems.iter().count() >= 3);
     assert!(!problems.to_string().contains("SECRET"), "{problems}");
     assert!(!format!("{problems:?}").contains("SECRET"), "{problems:?}");
+    for name in ["shared", "shared_alone"] {
+        let text = fs::read_to_string(format!("{BAD}/{name}.yaml")).expect("the file can be read");
+        let found = match config::parse(&text, Path::new("x.yaml")) {
+            Ok(checked) => format!("{checked:?}"),
+            Err(problems) => format!("{problems}{problems:?}"),
+        };
+        assert!(found.contains("shared") && !found.contains("SECRET"), "{found}");
+    }
 }
 
 #[test]
@@ -102,7 +110,7 @@ fn no_damage_to_a_file_panics_or_shows_a_secret() {
     let secret = "UxYzSECRET0123456789SECRETabcdefSECRET01234";
     let short = format!(
         "version: 1\nkeys: [{{ id: a, value: {secret} }}]\naffinity_seed:\n  value: {secret}\nlisteners: [{{ name: web, \
-         address: 127.0.0.1:0 }}]\n"
+         address: 127.0.0.1:0 }}]\npools:\n  app:\n    affinity:\n      learn: {{ shared: {{ url: \"redis://:{secret}@cache\" }} }}\n"
     );
     for (text, step) in [(full, 29), (short, 1)] {
         for (at, _) in text.char_indices().step_by(step) {

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-
 use std::sync::Arc;
 
 use steadfast::lifecycle::{Control, Plan};
+use steadfast::snapshot::Current;
 use steadfast::{Running, Steadfast, config};
 use tempfile::TempDir;
 
@@ -18,6 +18,8 @@ pub(crate) const SHARED: &str = "keys: [ { id: a, value: \"AAECAwQFBgcICQoLDA0OD
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
     pub(crate) control: Arc<Control>,
+    /// The snapshot in force.
+    pub(crate) current: Arc<Current>,
     _running: Running,
     folder: TempDir,
 }
@@ -29,8 +31,8 @@ impl Balancer {
         let checked = checked(&configuration(apps, top, listener, pool), folder.path());
         let bound = Steadfast::from_checked(checked).bind().unwrap();
         let address = bound.addresses()[0].1;
-        let control = Arc::clone(bound.control());
-        Self { address, control, _running: bound.spawn().unwrap(), folder }
+        let (control, current) = (Arc::clone(bound.control()), Arc::clone(bound.current()));
+        Self { address, control, current, _running: bound.spawn().unwrap(), folder }
     }
 
     /// Puts another configuration of the same listener in force.

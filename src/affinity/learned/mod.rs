@@ -386,7 +386,8 @@ pub(super) mod tests {
         let table = Learned::new(100, Duration::from_secs(80));
         let (source, disk) = (attached(&table), attached(&table));
         table.learn(&session(1), BackendTag(1), Origin::Client, NOW);
-        (source.take(), disk.take());
+        source.take();
+        disk.take();
         let known = remembered(1, 2, Origin::Application, 70);
         assert!(table.adopt(&known, &source, NOW));
         assert_eq!(table.recall(&session(1), NOW), Some(known));

@@ -1,6 +1,6 @@
 //! Affinity: attributes that browsers take together, names that do not collide, and the traps.
 
-use super::{Surroundings, size};
+use super::{Surroundings, shared, size};
 use crate::config::checked::{Affinity, AffinityMode, Insert, LbCookie, Learn, SameSite, Toggle};
 use crate::config::collections::OneOrMany;
 use crate::config::model;
@@ -51,8 +51,10 @@ pub(super) fn affinity(affinity: Spanned<model::Affinity>, around: &Surroundings
     warn_of_the_trap(mode, &place, around);
     let cookies = application_cookies(affinity.application_cookie, mode, around);
     // What others learned is known to them alone, and only a suffix of the application's own tells more.
-    let only_learned =
-        affinity.route_suffix.get().is_some_and(|suffix| !suffix.0) && mode == Some(AffinityMode::Bind);
+    let alone = affinity.learn.get().is_some_and(|learn| matches!(learn.shared.get(), Some(None)));
+    let only_learned = affinity.route_suffix.get().is_some_and(|suffix| !suffix.0)
+        && mode == Some(AffinityMode::Bind)
+        && alone;
     let cookie = cookie(affinity.load_balancer_cookie, cookies.as_deref(), only_learned, around);
     let learn = affinity.learn.value;
     Some(Affinity {
@@ -63,7 +65,7 @@ pub(super) fn affinity(affinity: Spanned<model::Affinity>, around: &Surroundings
         query: affinity.query.value?.map(|name| name.0),
         route_suffix: affinity.route_suffix.value?.0,
         first_contact: affinity.first_contact.value?.0,
-        learn: self::learn(learn?)?,
+        learn: self::learn(learn?, mode, around)?,
         cookie: cookie?,
         release_on_logout: affinity.release.value?.0.0,
         on_lost_backend: affinity.on_lost_backend.value?.0,
@@ -99,11 +101,13 @@ fn application_cookies(
     names.into_iter().map(|name| name.value.map(|CookieName(name)| name)).collect()
 }
 
-fn learn(learn: model::Learn) -> Option<Learn> {
+fn learn(learn: model::Learn, mode: Option<AffinityMode>, around: &Surroundings<'_>) -> Option<Learn> {
+    let shared = shared::shared(learn.shared, mode, around);
     Some(Learn {
         capacity: size(learn.capacity.value?),
         idle: learn.idle.value?.0,
         persist: learn.persist.value?.0,
+        shared: shared?,
     })
 }
 

@@ -9,6 +9,7 @@ mod health;
 mod listeners;
 mod pools;
 mod secrets;
+mod shared;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -71,6 +72,7 @@ impl Surroundings<'_> {
 pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<Checked> {
     let Document { version, server, state_dir, keys, affinity_seed, admin, listeners, pools } = document;
     secrets::note_what_replicas_lack(&keys, &affinity_seed, around);
+    shared::warn_if_seeds_differ(&keys, &affinity_seed, &pools, around);
     let keys = secrets::keys(keys, around);
     let affinity_seed = secrets::affinity_seed(affinity_seed, around);
     let listeners = listeners::listeners(listeners, &pools, around);

@@ -3,7 +3,7 @@
 use crate::config::checked::{AffinityMode, FirstContact, Insert, OnLostBackend};
 use crate::config::collections::OneOrMany;
 use crate::config::read::{instead, keys};
-use crate::config::text::{CookieName, Domain, HeaderName, ParameterName, Switch};
+use crate::config::text::{CookieName, Domain, FilePath, HeaderName, ParameterName, Switch, Text};
 use crate::config::units::{Time, TimeOrZero, Whole};
 use crate::config::words::{FailBack, Partitioned, Release, SameSiteOrFollow, Secure, Word};
 
@@ -54,8 +54,24 @@ keys! {
         idle: Time = "30m",
         /// Whether the table is also kept in `state_dir`, half a second behind, so that a restart or crash finds it again.
         persist: Switch = "true",
+        /// Redis or Valkey, through which replicas share the table; they need one `affinity_seed`. null: each replica has its
+        /// own, and clients without cookies find home only through the replica that knows them.
+        shared: Option<Shared> = "null",
     }
-    refused [instead("shared", "remove it; replicas agree through the load-balancer cookie")]
+}
+
+keys! {
+    /// Redis or Valkey, through which replicas share the table. It is asked only for a session that neither a load-balancer
+    /// cookie nor the table leads home; without it, all goes on.
+    struct Shared {
+        /// Where it is: `redis://HOST:PORT/DATABASE`, or `rediss://…` for TLS; port and database may be left out. User and
+        /// password may stand before the host, as `USER:PASSWORD@`, percent-encoded.
+        url: Text,
+        /// File with the password alone, instead of the one in `url`.
+        password_file: Option<FilePath> = "null",
+        /// How long a request waits for its answer, at most.
+        timeout: Time = "50ms",
+    }
 }
 
 keys! {

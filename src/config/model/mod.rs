@@ -11,7 +11,7 @@ mod secret;
 mod server;
 
 pub(super) use admin::Admin;
-pub(super) use affinity::{Affinity, Cookie, Learn};
+pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
 pub(super) use listener::{Limits, Listener, Route, Timeouts};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::counts::one;
-use super::engine::{Engine, EngineError};
+use super::engine::{Engine, EngineError, within};
 use super::{SharedTable, record};
 use crate::affinity::{Remembered, SessionDigest, Unsure};
 use crate::clock::Now;
@@ -33,17 +33,16 @@ impl SharedTable {
             return one(&self.counts.skipped);
         };
         one(&self.counts.reads);
-        let limit = self.settings.timeout;
-        let answer = match timeout(limit, self.find(&engine, &ids, unsure.unheard)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(EngineError::Late(limit)),
-        };
+        let answer = within(self.settings.timeout, self.find(&engine, &ids, unsure.unheard)).await;
         let now = Now::read();
         match answer {
             Ok(found) => {
                 self.answered();
-                let adopted = found.iter().filter(|known| self.pool.learned.adopt(known, &self.journal, now));
-                if adopted.count() > 0 {
+                let mut hit = false;
+                for known in &found {
+                    hit |= self.pool.learned.adopt(known, &self.journal, now);
+                }
+                if hit {
                     return one(&self.counts.hits);
                 }
                 one(&self.counts.misses);

@@ -27,9 +27,9 @@ pub(super) enum EngineError {
     /// Nothing came in time.
     #[error("no answer within {0:?}")]
     Late(Duration),
-    /// Requests have given up on it.
-    #[error("it did not answer several times in a row")]
-    Broken,
+    /// Requests have given up on it, the last of them for this reason.
+    #[error("{0}")]
+    GivenUp(String),
 }
 
 impl EngineError {
@@ -38,7 +38,7 @@ impl EngineError {
         match self {
             Self::Said(error) => error.is_io_error() && !error.is_timeout(),
             Self::Late(_) => false,
-            Self::Broken => true,
+            Self::GivenUp(_) => true,
         }
     }
 }
@@ -85,7 +85,7 @@ impl Engine {
         // Its own limits are off: each use has one of ours.
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let connection = timeout(CONNECT, connecting).await.map_err(|_| EngineError::Late(CONNECT))??;
+        let connection = within(CONNECT, async { Ok(connecting.await?) }).await?;
         let engine = Self { connection };
         engine.ping(settings.timeout).await?;
         Ok(engine)
@@ -98,8 +98,7 @@ impl Engine {
     pub(super) async fn ping(&self, limit: Duration) -> Result<(), EngineError> {
         let mut connection = self.connection.clone();
         let ping = redis::cmd("PING");
-        let answer = ping.query_async::<()>(&mut connection);
-        Ok(timeout(limit, answer).await.map_err(|_| EngineError::Late(limit))??)
+        within(limit, async { Ok(ping.query_async(&mut connection).await?) }).await
     }
 
     /// The values of the keys, in their order. The caller limits the time.
@@ -129,7 +128,17 @@ impl Engine {
             }
         }
         let mut connection = self.connection.clone();
-        let answer = pipeline.query_async::<()>(&mut connection);
-        Ok(timeout(WRITE, answer).await.map_err(|_| EngineError::Late(WRITE))??)
+        within(WRITE, async { Ok(pipeline.query_async(&mut connection).await?) }).await
+    }
+}
+
+/// What comes in time.
+pub(super) async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    match timeout(limit, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(EngineError::Late(limit)),
     }
 }

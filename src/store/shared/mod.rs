@@ -84,6 +84,8 @@ pub struct SharedTable {
     door: ArcSwapOption<Engine>,
     /// The door was closed.
     closed: Notify,
+    /// Why requests closed it.
+    given_up: Mutex<String>,
     breaker: Mutex<Breaker>,
     misses: Mutex<Misses>,
     places: Semaphore,
@@ -104,6 +106,7 @@ impl SharedTable {
             settings,
             door: ArcSwapOption::empty(),
             closed: Notify::new(),
+            given_up: Mutex::default(),
             breaker: Mutex::default(),
             misses: Mutex::default(),
             places: Semaphore::new(PLACES),
@@ -149,6 +152,7 @@ impl SharedTable {
     fn failed(&self, engine: &Arc<Engine>, error: &EngineError) {
         let breaks = error.ends_connection() || self.breaker.lock().failed();
         if breaks && self.is_open(engine) {
+            *self.given_up.lock() = error.to_string();
             self.close();
         }
     }

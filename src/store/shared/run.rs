@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::counts::one;
-use super::engine::{Engine, EngineError, WRITE, Write};
+use super::engine::{Engine, EngineError, WRITE, Write, within};
 use super::record::{encode, is_newer, time_to_live};
 use super::{EngineSettings, SharedTable};
 use crate::affinity::{Batch, Change, Origin, Remembered, SessionDigest};
@@ -61,7 +61,8 @@ impl SharedTable {
         loop {
             self.write(engine, &batch.changes).await?;
             if piece.is_empty() {
-                piece = pieces.next().unwrap_or_default();
+                // Some shards are empty; the wait is for after the last one.
+                piece = pieces.find(|piece| !piece.is_empty()).unwrap_or_default();
             }
             if piece.is_empty() {
                 self.wait(engine).await;
@@ -71,7 +72,7 @@ impl SharedTable {
                 piece = rest;
             }
             if !self.is_open(engine) {
-                return Err(EngineError::Broken);
+                return Err(EngineError::GivenUp(self.given_up.lock().clone()));
             }
             batch = self.journal.take();
             if batch.overflowed {
@@ -119,8 +120,7 @@ impl SharedTable {
             return Ok(());
         }
         let keys: Vec<String> = ids.iter().map(|id| self.keys.key(id)).collect();
-        let stored = timeout(WRITE, self.read(engine, &ids, &keys)).await;
-        let stored = stored.map_err(|_| EngineError::Late(WRITE)).flatten();
+        let stored = within(WRITE, self.read(engine, &ids, &keys)).await;
         let stored = stored.inspect_err(|_| one(&self.counts.write_failures))?;
         let stored: HashMap<SessionDigest, Remembered> =
             stored.into_iter().map(|known| (known.session, known)).collect();
