@@ -16,6 +16,7 @@ use crate::health::{Check, CheckSpec, HttpProbe};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::KeptPool;
+use crate::telemetry::SessionBook;
 
 impl Snapshot {
     /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
@@ -69,6 +70,8 @@ fn served(
             .hash(config.name.as_str().as_bytes())
             .as_bytes(),
     );
+    let backends = config.backends.iter().map(|backend| backend.id.clone());
+    let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
     let kept = (config.affinity.learn.persist && config.affinity.mode == checked::AffinityMode::Bind)
         .then(|| KeptPool::new(config.name.clone(), Arc::clone(&learned), &seed));
     let spec = PoolSpec {
@@ -103,6 +106,7 @@ fn served(
         retries,
         check,
         kept,
+        book,
     }
 }
 
