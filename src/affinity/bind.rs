@@ -98,8 +98,8 @@ impl Binding {
     }
 
     /// The seed of a session that came back and that only its token knows; a client that never sends its token back
-    /// has no session. For one that the learned table knows, too, this counts as
-    /// use, so that a session in use is not forgotten there while its token alone leads it home.
+    /// has no session. For one that the learned table knows, too, this counts as use, so that a session in use is not
+    /// forgotten there while its token alone leads it home.
     pub fn only_in_token(&self, policy: &Policy, now: Now) -> Option<SessionSeed> {
         let (seed, backend) = (self.returns?, self.backend?);
         let learns = self.learn.iter().any(|(_, origin)| *origin == Origin::Application);
@@ -152,7 +152,6 @@ pub fn bind(
     let bound = Bound { policy, evidence, decision, response, now, home: backend };
     let said = said(policy, pool, response, now);
     binding.presented = evidence.ids.first().map(|id| id.digest);
-    binding.moved_from = decision.token.as_ref().map(|token| token.backend);
 
     let cookie = if !said.started.is_empty() {
         bound.started(&said, &mut binding, entropy)
@@ -171,6 +170,15 @@ pub fn bind(
         (_, None) => bound.held_token().map(|token| token.seed),
     };
     binding.set_cookie = cookie;
+    if let Some(token) = decision.token.as_ref().filter(|_| decision.reason == Reason::Moved) {
+        binding.moved_from = Some(token.backend);
+        let before = pool.find_tag(token.backend).and_then(|index| pool.backend(index));
+        let restarted = before.is_some_and(|before| before.live().has_lost(token.epoch, token.seen_s));
+        if restarted && binding.outcome == Outcome::LostAfterMove {
+            // It moved because its backend, which is up, had forgotten it.
+            binding.outcome = Outcome::LostAtHome;
+        }
+    }
     binding.testimony = bound.testimony(&binding);
     binding
 }

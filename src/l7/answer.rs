@@ -82,7 +82,8 @@ fn keep_the_book(served: &ServedPool, index: BackendIndex, binding: &mut Binding
             "while its health check never failed"
         };
         log::warn!(
-            "{pool}/{id} lost {lost} sessions within {within} s {check}: it probably restarted. Epoch {epoch} begins"
+            "{pool}/{id} lost {lost} sessions within {within} s {check}: it probably restarted, and more will be found \
+             lost (epoch {epoch})"
         );
     }
     let entry = Entry {

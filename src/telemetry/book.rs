@@ -101,7 +101,7 @@ pub struct Lost {
     pub after_move: u64,
     /// Nothing proved where it lived.
     pub no_proof: u64,
-    /// This backend restarted and forgot it.
+    /// A backend restarted without a failed check and forgot it: this one, unless the session has left it since.
     pub at_home: u64,
 }
 

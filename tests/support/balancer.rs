@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
-use steadfast::{Running, Steadfast, config};
+use steadfast::clock::Now;
+use steadfast::snapshot::Current;
+use steadfast::{Running, Steadfast, config, telemetry};
 use tempfile::TempDir;
 
 use super::app::App;
@@ -14,6 +17,7 @@ pub(crate) const SHARED: &str = "keys: [ { id: a, value: \"AAECAwQFBgcICQoLDA0OD
 /// A running balancer; stopped when dropped.
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
+    current: Arc<Current>,
     _running: Running,
     _folder: TempDir,
 }
@@ -25,7 +29,13 @@ impl Balancer {
         let checked = checked(&configuration(apps, top, listener, pool), folder.path());
         let bound = Steadfast::from_checked(checked).bind().unwrap();
         let address = bound.addresses()[0].1;
-        Self { address, _running: bound.spawn().unwrap(), _folder: folder }
+        let current = Arc::clone(bound.current());
+        Self { address, current, _running: bound.spawn().unwrap(), _folder: folder }
+    }
+
+    /// The session book of its pool.
+    pub(crate) fn sessions(&self) -> telemetry::Report {
+        self.current.load().pools[0].sessions(Now::read())
     }
 
     /// Starts it with what most tests need.
