@@ -133,3 +133,57 @@ impl fmt::Display for Reason {
         f.write_str(self.as_str())
     }
 }
+
+/// What happened to a request's session: the words of the log, the metrics and the session book.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Outcome {
+    /// Nothing: it is where it was, or there is none.
+    #[default]
+    Kept,
+    /// The application started one.
+    Started,
+    /// The client was given a token, without a new session id.
+    Bound,
+    /// The application replaced the session id at home: its state lives on.
+    Rotated,
+    /// Its backend is gone, and it was bound to the successor.
+    Moved,
+    /// Its backend was gone, and the application started a new one.
+    LostAfterMove,
+    /// Nothing proved where it lived, and the application started a new one.
+    LostNoProof,
+    /// Its backend restarted without a failed check, and the application started a new one.
+    LostAtHome,
+    /// The application ended it.
+    Released,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 9] = [
+        Self::Kept,
+        Self::Started,
+        Self::Bound,
+        Self::Rotated,
+        Self::Moved,
+        Self::LostAfterMove,
+        Self::LostNoProof,
+        Self::LostAtHome,
+        Self::Released,
+    ];
+
+    /// The word that log, metrics and the session book use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Started => "started",
+            Self::Bound => "bound",
+            Self::Rotated => "rotated",
+            Self::Moved => "moved",
+            Self::LostAfterMove => "lost_after_move",
+            Self::LostNoProof => "lost_no_proof",
+            Self::LostAtHome => "lost_at_home",
+            Self::Released => "released",
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The promises of affinity, checked over random histories of a simulated application.
 //!
 //! Servers keep sessions in memory, rotate ids at login and forget them at logout; they die, come back, drain,
-//! are added and removed. Two applications share a host, a pool and a cookie name under different paths.
+//! are added and removed, and restart without being noticed, by all replicas or by some. Two applications share a host, a pool and a cookie name under different paths.
 //! Clients are browsers, browsers that lose our cookie, and clients without cookies; each request may go to
 //! another replica, and responses arrive late and out of order. After each step the promises must hold.
 //!
@@ -51,6 +51,11 @@ enum Action {
     Deliver { which: usize },
     /// A backend dies, and its sessions with it. Every replica notices.
     Kill { backend: usize },
+    /// A backend restarts within one health interval: its sessions are gone, and no check has seen it.
+    RestartUnnoticed { backend: usize },
+    /// A replica concludes from lost sessions that a backend has restarted; how long before, it does not know
+    /// exactly. Others may never.
+    Conclude { backend: usize, replica: usize, early_s: u32 },
     /// A backend is back, empty.
     Return { backend: usize },
     /// Its health page fails, while the application serves.
@@ -98,6 +103,8 @@ struct Backend {
     configured: bool,
     admin: AdminState,
     weight: u16,
+    /// When it last restarted unnoticed, in seconds since 1970.
+    restarted_s: Option<u32>,
 }
 
 struct Replica {
@@ -137,6 +144,7 @@ impl World {
             configured: true,
             admin: AdminState::Up,
             weight: 1,
+            restarted_s: None,
         };
         let mut world = Self {
             now: Now { monotonic_ms: 1_000_000, unix_s: 1_700_000_000 },
@@ -218,6 +226,20 @@ impl World {
                 self.backends[backend].sessions.clear();
                 self.verdict(backend, CheckVerdict::Unreachable);
                 self.all_replicas_choose_one_successor()?;
+            }
+            Action::RestartUnnoticed { backend } => {
+                if self.backends[backend].alive {
+                    self.backends[backend].sessions.clear();
+                    self.backends[backend].restarted_s = u32::try_from(self.now.unix_s).ok();
+                }
+            }
+            Action::Conclude { backend, replica, early_s } => {
+                let pool = &self.replicas[replica].pool;
+                if let (Some(restarted_s), Some(index)) =
+                    (self.backends[backend].restarted_s, pool.find(&name(backend)))
+                {
+                    pool.backend(index).unwrap().live().raise_epoch(restarted_s - early_s);
+                }
             }
             Action::Return { backend } => {
                 self.backends[backend].alive = true;
@@ -361,7 +383,7 @@ impl World {
             let replica = &self.replicas[replica];
             let response = ResponseView { status, headers: &headers, preflight: false, secure: false };
             let entropy = Entropy { nonce: [self.random.to_le_bytes()[0]; 12], seed: self.random };
-            let binding = affinity::bind(
+            let mut binding = affinity::bind(
                 &replica.policy,
                 &replica.pool,
                 &evidence,
@@ -371,6 +393,10 @@ impl World {
                 || entropy,
             );
             binding.remember(&replica.policy, self.now);
+            // Far too few sessions for a verdict: what a replica concludes is an action of its own.
+            let backend = replica.pool.backend(decision.backend).unwrap();
+            prop_assert_eq!(binding.testify(backend, self.now), None);
+            binding.only_in_token(&replica.policy, self.now);
             binding
         };
         self.next_random();
@@ -529,6 +555,9 @@ fn action() -> impl Strategy<Value = Action> {
         12 => (0..8_usize).prop_map(|which| Action::Deliver { which }),
         1 => (0..BACKENDS).prop_map(|backend| Action::Kill { backend }),
         1 => (0..BACKENDS).prop_map(|backend| Action::Return { backend }),
+        1 => (0..BACKENDS).prop_map(|backend| Action::RestartUnnoticed { backend }),
+        1 => (0..BACKENDS, 0..REPLICAS, prop_oneof![2 => Just(0), 1 => 0..100_u32])
+            .prop_map(|(backend, replica, early_s)| Action::Conclude { backend, replica, early_s }),
         1 => (0..BACKENDS).prop_map(|backend| Action::PageFails { backend }),
         1 => (0..BACKENDS, admin()).prop_map(|(backend, admin)| Action::Operate { backend, admin }),
         1 => (0..BACKENDS, 0..3_u16).prop_map(|(backend, weight)| Action::Weigh { backend, weight }),

@@ -49,11 +49,17 @@ mod hostile_tokens;
 #[path = "suite/limits.rs"]
 mod limits;
 #[cfg(test)]
+#[path = "suite/lost_sessions.rs"]
+mod lost_sessions;
+#[cfg(test)]
 #[path = "suite/reload.rs"]
 mod reload;
 #[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;
+#[cfg(test)]
+#[path = "suite/session_book.rs"]
+mod session_book;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;

@@ -27,6 +27,11 @@ pub(crate) trait Contender: Send {
 
     /// Starts a killed replica again, with what is left on its disk; returns when it accepts connections.
     fn restart(&mut self, replica: usize) -> Result<(), Failure>;
+
+    /// Sessions that it has reported as lost to restarts that no check saw; `None`: it reports no such thing.
+    fn reported_losses(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What an incident asks for.

@@ -14,10 +14,11 @@ use super::path_parameter::path_values;
 use super::policy::{Insert, Mode, Policy};
 use super::session::{Fingerprint, SessionDigest, SessionSeed};
 use super::set_cookie::{self, Keeps, SetCookie};
+use super::testimony::Testimony;
 use super::token::{Flags, MAX_FINGERPRINTS, Token};
 use crate::clock::Now;
-use crate::names::{BackendTag, Reason};
-use crate::pool::Pool;
+use crate::names::{BackendTag, Epoch, Outcome, Reason};
+use crate::pool::{Backend, Pool, Replacement, Restart};
 
 /// What affinity sees of a response.
 #[derive(Clone, Copy, Debug)]
@@ -57,44 +58,11 @@ pub struct Binding {
     retire: ArrayVec<SessionDigest, MAX_STARTED>,
     forget: ArrayVec<SessionDigest, 8>,
     backend: Option<BackendTag>,
-}
-
-/// What happened to the session: the words of log and metrics.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub enum Outcome {
-    /// Nothing: it is where it was, or there is none.
-    #[default]
-    Kept,
-    /// The application started one.
-    Started,
-    /// The client was given a token, without a new session id.
-    Bound,
-    /// The application replaced the session id at home: its state lives on.
-    Rotated,
-    /// Its backend is gone, and it was bound to the successor.
-    Moved,
-    /// Its backend was gone, and the application started a new one.
-    LostAfterMove,
-    /// Nothing proved where it lived, and the application started a new one.
-    LostNoProof,
-    /// The application ended it.
-    Released,
-}
-
-impl Outcome {
-    /// The word of log, metrics and explain.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Kept => "kept",
-            Self::Started => "started",
-            Self::Bound => "bound",
-            Self::Rotated => "rotated",
-            Self::Moved => "moved",
-            Self::LostAfterMove => "lost_after_move",
-            Self::LostNoProof => "lost_no_proof",
-            Self::Released => "released",
-        }
-    }
+    testimony: Testimony,
+    /// The session that the client came back with in a token, and that this backend holds now.
+    returns: Option<SessionSeed>,
+    presented: Option<SessionDigest>,
+    moved_from: Option<BackendTag>,
 }
 
 impl Binding {
@@ -110,6 +78,49 @@ impl Binding {
         for (session, origin) in &self.learn {
             policy.learned.learn(session, backend, *origin, now);
         }
+    }
+
+    /// Tells the backend's live state what the response says of its memory; a rotation may turn out to be a loss.
+    /// Gives the restart that this response was the last proof of.
+    pub fn testify(&mut self, backend: &Backend, now: Now) -> Option<Restart> {
+        let replacement = self.testimony.give(backend.live(), now)?;
+        match replacement {
+            Replacement::Rotated => None,
+            Replacement::Lost => {
+                self.outcome = Outcome::LostAtHome;
+                None
+            }
+            Replacement::Restarted(restart) => {
+                self.outcome = Outcome::LostAtHome;
+                Some(restart)
+            }
+        }
+    }
+
+    /// The seed of a session that came back and that only its token knows; a client that never sends its token back
+    /// has no session. For one that the learned table knows, too, this counts as use, so that a session in use is not
+    /// forgotten there while its token alone leads it home.
+    pub fn only_in_token(&self, policy: &Policy, now: Now) -> Option<SessionSeed> {
+        let (seed, backend) = (self.returns?, self.backend?);
+        let learns = self.learn.iter().any(|(_, origin)| *origin == Origin::Application);
+        let learned =
+            learns || self.presented.is_some_and(|session| policy.learned.used(&session, backend, now));
+        (!learned).then_some(seed)
+    }
+
+    /// The backend's tag that a moved session's token named before.
+    pub fn moved_from(&self) -> Option<BackendTag> {
+        self.moved_from
+    }
+
+    /// Ids that the application replaced.
+    pub(super) fn retired(&self) -> &[SessionDigest] {
+        &self.retire
+    }
+
+    /// Ids of sessions that are over.
+    pub(super) fn forgotten(&self) -> &[SessionDigest] {
+        &self.forget
     }
 }
 
@@ -138,9 +149,9 @@ pub fn bind(
     }
     let Some(backend) = pool.backend(decision.backend) else { return binding };
     binding.backend = Some(backend.tag());
-    let bound =
-        Bound { policy, evidence, decision, response, now, backend: backend.tag(), epoch: backend.epoch() };
+    let bound = Bound { policy, evidence, decision, response, now, home: backend };
     let said = said(policy, pool, response, now);
+    binding.presented = evidence.ids.first().map(|id| id.digest);
 
     let cookie = if !said.started.is_empty() {
         bound.started(&said, &mut binding, entropy)
@@ -152,19 +163,35 @@ pub fn bind(
     if cookie.is_some() || !said.started.is_empty() {
         binding.cache_control = caching::made_private(response.headers);
     }
+    binding.returns = match (binding.outcome, &cookie) {
+        (Outcome::Released, _) => None,
+        // The session that moves, is renamed or refreshed keeps its seed.
+        (_, Some(_)) => decision.token.as_ref().map(|token| token.seed),
+        (_, None) => bound.held_token().map(|token| token.seed),
+    };
     binding.set_cookie = cookie;
+    if let Some(token) = decision.token.as_ref().filter(|_| decision.reason == Reason::Moved) {
+        binding.moved_from = Some(token.backend);
+        let before = pool.find_tag(token.backend).and_then(|index| pool.backend(index));
+        let restarted = before.is_some_and(|before| before.live().has_lost(token.epoch, token.seen_s));
+        if restarted && binding.outcome == Outcome::LostAfterMove {
+            // It moved because its backend, which is up, had forgotten it.
+            binding.outcome = Outcome::LostAtHome;
+        }
+    }
+    binding.testimony = bound.testimony(&binding);
     binding
 }
 
 /// Everything that the rules look at.
-struct Bound<'a> {
-    policy: &'a Policy,
-    evidence: &'a Evidence,
-    decision: &'a Decision,
-    response: &'a ResponseView<'a>,
-    now: Now,
-    backend: BackendTag,
-    epoch: crate::names::Epoch,
+pub(super) struct Bound<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) evidence: &'a Evidence,
+    pub(super) decision: &'a Decision,
+    pub(super) response: &'a ResponseView<'a>,
+    pub(super) now: Now,
+    /// The backend that answers.
+    pub(super) home: &'a Backend,
 }
 
 impl Bound<'_> {
@@ -308,8 +335,16 @@ impl Bound<'_> {
 
     /// The token that the client holds and that leads here.
     fn held_token(&self) -> Option<&Token> {
-        let here = |token: &&Token| token.backend == self.backend && token.epoch == self.epoch;
+        let here = |token: &&Token| {
+            token.backend == self.home.tag() && !self.home.live().has_lost(token.epoch, token.seen_s)
+        };
         self.decision.token.as_ref().filter(here).or_else(|| self.evidence.tokens.iter().find(here))
+    }
+
+    /// A replica may know of a restart that we have not seen: what it has raised stays.
+    fn epoch_of(&self, before: Option<&Token>) -> Epoch {
+        let known = before.filter(|token| token.backend == self.home.tag()).map(|token| token.epoch);
+        self.home.epoch().max(known.unwrap_or_default())
     }
 
     /// Whether half of the token's idle time is over, so that it should be issued anew.
@@ -404,8 +439,8 @@ impl Bound<'_> {
         let now_s = u32::try_from(self.now.unix_s).unwrap_or(u32::MAX);
         let before = self.decision.token.as_ref();
         let token = Token {
-            backend: self.backend,
-            epoch: self.epoch,
+            backend: self.home.tag(),
+            epoch: self.epoch_of(before),
             seed: before.map_or(SessionSeed(entropy.seed), |token| token.seed),
             issued_s: before.map_or(now_s, |token| token.issued_s),
             seen_s: now_s,

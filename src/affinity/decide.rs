@@ -170,7 +170,13 @@ fn known(tag: BackendTag, pool: &Pool) -> Home {
 
 fn home(token: &Token, pool: &Pool) -> Home {
     match pool.find_tag(token.backend) {
-        Some(index) if pool.backend(index).is_some_and(|backend| backend.epoch() <= token.epoch) => {
+        // The learned table needs no epochs: what it knows of a lost session leads to the empty backend once, and is
+        // replaced by the session that begins there.
+        Some(index)
+            if pool
+                .backend(index)
+                .is_some_and(|backend| !backend.live().has_lost(token.epoch, token.seen_s)) =>
+        {
             Home::Known(index)
         }
         Some(_) | None => Home::Gone,

@@ -20,10 +20,11 @@ mod path_parameter;
 mod policy;
 mod session;
 mod set_cookie;
+mod testimony;
 mod token;
 mod unsure;
 
-pub use bind::{Binding, Entropy, Outcome, ResponseView, bind};
+pub use bind::{Binding, Entropy, ResponseView, bind};
 pub use cookie::{Pair, Stripped, pairs, strip};
 pub use decide::{Circumstance, Decision, Refusal, Verdict, decide, note};
 pub use evidence::{Contact, Evidence, PresentedId, RequestView, Source};

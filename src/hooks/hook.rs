@@ -52,7 +52,7 @@ pub struct Completed<'a> {
     pub backend: Option<&'a BackendId>,
     /// Why the request went there.
     pub reason: Option<Reason>,
-    /// What happened to the session: a word of [`Outcome`](crate::affinity::Outcome).
+    /// What happened to the session: a word of [`Outcome`](crate::names::Outcome).
     pub outcome: Option<&'static str>,
     /// Tries after the first.
     pub retries: u32,

@@ -9,10 +9,13 @@ use pingora::{Error, ErrorType, Result};
 
 use super::context::RequestContext;
 use super::proxy::Proxy;
-use crate::affinity::{self, Entropy, ResponseView};
+use crate::affinity::{self, Binding, Entropy, ResponseView};
 use crate::clock::Now;
 use crate::hooks;
 use crate::listen::Connection;
+use crate::names::BackendIndex;
+use crate::snapshot::ServedPool;
+use crate::telemetry::Entry;
 
 /// Fields of one connection only (RFC 9110 section 7.6.1), which Pingora leaves in.
 const HOP_BY_HOP: [HeaderName; 3] =
@@ -50,8 +53,10 @@ pub(super) fn answer(
             secure: placed.client.secure,
         };
         let (policy, pool) = (&placed.served.policy, &placed.served.pool);
-        let binding = affinity::bind(policy, pool, &placed.evidence, &placed.decision, &view, now, entropy);
+        let mut binding =
+            affinity::bind(policy, pool, &placed.evidence, &placed.decision, &view, now, entropy);
         binding.remember(policy, now);
+        keep_the_book(&placed.served, placed.decision.backend, &mut binding, now);
         placed.outcome = binding.outcome;
         if let Some(cookie) = binding.set_cookie {
             // Behind the application's own lines; inserting would replace them.
@@ -67,6 +72,33 @@ pub(super) fn answer(
         session.set_keepalive(None);
     }
     Ok(())
+}
+
+/// Enters what happened to the session, and says when a backend turns out to have restarted.
+fn keep_the_book(served: &ServedPool, index: BackendIndex, binding: &mut Binding, now: Now) {
+    let Some(backend) = served.pool.backend(index) else { return };
+    let restart = binding.testify(backend, now);
+    if let Some(restart) = restart {
+        let (pool, id, lost, epoch) = (served.pool.name(), backend.id(), restart.lost, backend.epoch().0);
+        let within = restart.within_s.max(1);
+        let check = if backend.live().was_down_lately(now) {
+            "soon after it had been down"
+        } else {
+            "while its health check never failed"
+        };
+        log::warn!(
+            "{pool}/{id} lost {lost} sessions within {within} s {check}: it probably restarted, and more will be found \
+             lost (epoch {epoch})"
+        );
+    }
+    let entry = Entry {
+        outcome: binding.outcome,
+        moved_from: binding.moved_from().and_then(|tag| served.pool.find_tag(tag)),
+        only_in_token: binding.only_in_token(&served.policy, now).map(|seed| seed.0),
+        // This one is counted by its outcome.
+        also_lost: restart.map_or(0, |restart| restart.lost.saturating_sub(1)),
+    };
+    served.book.enter(index, &entry, now);
 }
 
 fn entropy() -> Entropy {

@@ -17,7 +17,7 @@ use super::reply;
 use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
-use crate::names::{BackendIndex, Reason};
+use crate::names::{BackendIndex, Outcome, Reason};
 use crate::snapshot::{RetryPolicy, ServedPool};
 
 /// How long a connection's first choice counts where clients are told apart by other means.
@@ -68,7 +68,7 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
         client,
         evidence,
         decision,
-        outcome: affinity::Outcome::Kept,
+        outcome: Outcome::Kept,
         permit,
         retries: 0,
         failed: false,

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::affinity::{Decision, Evidence, Outcome};
+use crate::affinity::{Decision, Evidence};
 use crate::clock::Now;
 use crate::hooks::States;
 use crate::listen::Connection;
-use crate::names::BackendIndex;
+use crate::names::{BackendIndex, Outcome};
 use crate::pool::Permit;
 use crate::snapshot::{ServedPool, Snapshot};
 

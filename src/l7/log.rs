@@ -7,9 +7,9 @@ use pingora::proxy::Session;
 use super::arrive::listener;
 use super::context::{RequestContext, Stage};
 use super::proxy::Proxy;
-use crate::affinity::Outcome;
 use crate::clock::Now;
 use crate::hooks::Completed;
+use crate::names::Outcome;
 use crate::telemetry::Summary;
 
 /// Sums the request up, counts it, and tells hooks.

@@ -75,7 +75,7 @@ mod tests {
         old.check_verdict(CheckVerdict::Unhealthy, OLD);
         old.connection_failed(OLD, &ejection);
         old.note_assigned();
-        old.raise_epoch();
+        old.raise_epoch(0);
         old.drain().begin(Duration::from_secs(60), OLD);
         let later = OLD.after(Duration::from_secs(4));
         let carried = serde_json::to_string(&old.carried(later)).unwrap();

@@ -1,17 +1,22 @@
-//! The live state of one backend: counts and health that outlive a reload. Atomics, no locks.
+//! The live state of one backend: counts, health and memory that outlive a reload. Atomics, and one short lock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::drain::Drain;
 use super::gate::{Asker, Entry, Gate, Limits};
 use super::spec::Ejection;
 use super::state::{Cause, CheckVerdict, Failure, Health};
+use super::witnesses::{Replacement, Witnesses};
 use super::word::{Reach, Word};
 use crate::clock::Now;
 use crate::names::Epoch;
+
+/// Five minutes.
+const LATELY_MS: u64 = 300_000;
 
 /// The live state of one backend.
 #[derive(Debug, Default)]
@@ -26,6 +31,10 @@ pub struct Live {
     assigned: AtomicU32,
     epoch: AtomicU16,
     drain: Drain,
+    /// Tokens of an older epoch that were issued before it no longer hold; in seconds since 1970.
+    boundary_s: AtomicU32,
+    /// Made with the first session that it confirms.
+    witnesses: Mutex<Option<Box<Witnesses>>>,
     resolved: Notify,
 }
 
@@ -66,12 +75,50 @@ impl Live {
 
     /// How often it is known to have lost its memory.
     pub fn epoch(&self) -> Epoch {
-        Epoch(self.epoch.load(Ordering::Relaxed))
+        Epoch(self.epoch.load(Ordering::Acquire))
     }
 
-    /// It has lost its memory: tokens issued before no longer hold.
-    pub fn raise_epoch(&self) {
-        self.epoch.fetch_add(1, Ordering::Relaxed);
+    /// It has lost its memory: tokens of an older epoch no longer hold if they were issued before `boundary_s`, in
+    /// seconds since 1970. Sessions that began after the restart, but before anybody noticed, have tokens of the
+    /// older epoch, too, and live.
+    ///
+    /// Neither is kept over a restart of ours, nor told to replicas, and neither needs to be. A token of a higher
+    /// epoch than ours holds. A forgotten epoch makes old tokens hold again: they lead to a backend that starts a
+    /// new session for them, as it would have done without epochs.
+    pub fn raise_epoch(&self, boundary_s: u32) {
+        self.boundary_s.fetch_max(boundary_s, Ordering::Relaxed);
+        let next = |epoch: u16| epoch.checked_add(1);
+        let _ = self.epoch.fetch_update(Ordering::Release, Ordering::Relaxed, next);
+    }
+
+    /// Whether what was bound in that epoch, at that time in seconds since 1970, is known to be lost.
+    pub fn has_lost(&self, epoch: Epoch, bound_s: u32) -> bool {
+        epoch < self.epoch() && bound_s < self.boundary_s.load(Ordering::Relaxed)
+    }
+
+    /// It answered a session that is proven to live there, and did not replace its id.
+    pub fn session_kept(&self, session: u64, now: Now) {
+        // A sample: whoever would have to wait is not needed.
+        if let Some(mut witnesses) = self.witnesses.try_lock() {
+            witnesses.get_or_insert_default().kept(session, now);
+        }
+    }
+
+    /// Its application ended a session.
+    pub fn session_ended(&self, session: u64) {
+        if let Some(witnesses) = &mut *self.witnesses.lock() {
+            witnesses.ended(session);
+        }
+    }
+
+    /// It replaced the id of a session that is proven to live there, and whose id was bound at `born_s`, in seconds
+    /// since 1970, where that is known. Raises the epoch when that shows a restart.
+    pub fn session_replaced(&self, session: u64, born_s: Option<u32>, now: Now) -> Replacement {
+        let replacement = self.witnesses.lock().get_or_insert_default().replaced(session, born_s, now);
+        if let Replacement::Restarted(restart) = replacement {
+            self.raise_epoch(restart.boundary_s);
+        }
+        replacement
     }
 
     /// When it was told to drain, and for how long.
@@ -99,6 +146,11 @@ impl Live {
     /// When it last came up, in monotonic milliseconds, if it ever was down.
     pub fn up_since_ms(&self) -> Option<u64> {
         Some(self.up_since_ms.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
+
+    /// Whether it came up within the last minutes, so that a loss of sessions is no riddle.
+    pub fn was_down_lately(&self, now: Now) -> bool {
+        self.up_since_ms().is_some_and(|at| now.ms_since(at) < LATELY_MS)
     }
 
     /// A connection of a real request was refused, reset, or timed out.

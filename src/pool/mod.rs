@@ -15,6 +15,7 @@ mod live;
 mod ring;
 mod spec;
 mod state;
+mod witnesses;
 mod word;
 
 pub use backend::{Backend, Pool};
@@ -24,3 +25,4 @@ pub use gate::{Asker, Entry, Limits, Permit};
 pub use live::Live;
 pub use spec::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, PoolSpec};
 pub use state::{Cause, CheckVerdict, Failure, Health, State};
+pub use witnesses::{Replacement, Restart};

@@ -18,6 +18,7 @@ use crate::health::{Check, CheckSpec, HttpProbe};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{EngineSettings, KeptPool, SharedTable};
+use crate::telemetry::SessionBook;
 
 impl Snapshot {
     /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
@@ -74,6 +75,8 @@ fn served(
     let shared = engine.map(|engine| shared(&table, self::engine(engine), earlier));
     let kept = (config.affinity.learn.persist && binds).then_some(table);
     let drains = drains(&config);
+    let backends = config.backends.iter().map(|backend| backend.id.clone());
+    let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
     let spec = PoolSpec {
         name: config.name,
         backends: config.backends.into_iter().map(backend).collect(),
@@ -114,6 +117,7 @@ fn served(
         check,
         kept,
         shared,
+        book,
     }
 }
 

@@ -1,10 +1,10 @@
 //! The snapshot: one immutable world for each configuration, swapped whole.
 //!
 //! [`Snapshot::compile`] is its only constructor: it consumes a checked configuration, and carries live state
-//! (health, counts, learned sessions) over from the snapshot before it, by pool and backend id. A request
+//! (health, counts, learned sessions, the session book) over from the snapshot before it, by pool and backend id. A request
 //! reads [`Current`] once and keeps what it got.
 //!
-//! May use `config`, `route`, `pool`, `affinity`, and the words of `health` and `store`.
+//! May use `config`, `route`, `pool`, `affinity`, `telemetry`, and the words of `health` and `store`.
 
 mod compile;
 mod current;

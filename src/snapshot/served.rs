@@ -7,11 +7,13 @@ use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
 use crate::affinity::Policy;
+use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
 use crate::names::{BackendIndex, ListenerName, PoolName};
-use crate::pool::Pool;
+use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{KeptPool, SharedTable};
+use crate::telemetry::{LiveCount, Report, SessionBook};
 
 /// Everything compiled from one configuration.
 #[derive(Debug)]
@@ -90,9 +92,29 @@ pub struct ServedPool {
     pub kept: Option<KeptPool>,
     /// Its learned sessions, where replicas share them.
     pub shared: Option<Arc<SharedTable>>,
+    /// What became of its sessions.
+    pub book: SessionBook,
 }
 
 impl ServedPool {
+    /// How many sessions live on a backend; for whoever waits until it is drained. The learned ones are counted one by
+    /// one, so ask now and then, not with each request.
+    pub fn sessions_left(&self, index: BackendIndex, now: Now) -> LiveCount {
+        let tag = self.pool.backend(index).map(Backend::tag);
+        let learned = self.policy.learned.count_by_backend(now);
+        LiveCount {
+            learned: tag.and_then(|tag| learned.get(&tag).copied()).unwrap_or(0),
+            by_token: self.book.by_token(index, now),
+        }
+    }
+
+    /// The session book as it stands.
+    pub fn sessions(&self, now: Now) -> Report {
+        let learned = self.policy.learned.count_by_backend(now);
+        let of = |index| learned.get(&self.pool.backend(index)?.tag()).copied();
+        self.book.report(now, |index| of(index).unwrap_or(0))
+    }
+
     /// How a backend is connected to.
     pub fn peer(&self, index: BackendIndex) -> Option<&HttpPeer> {
         self.peers.get(index.position())

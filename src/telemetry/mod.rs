@@ -1,9 +1,13 @@
-//! Telemetry: what requests came to, as one value that every report is made from; and the log's writer.
+//! Telemetry: what requests came to, as one value that every report is made from; the session book; and the log's
+//! writer.
 //!
-//! May use `names` only.
+//! May use `names` and `clock` only.
 
+mod book;
+mod live_sessions;
 mod logger;
 mod summary;
 
+pub use book::{BackendReport, Entry, LiveCount, Lost, Report, SessionBook};
 pub use logger::{NotOurs, log_level, set_log_level, start_logger};
 pub use summary::{Counts, Summary};

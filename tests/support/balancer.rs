@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use steadfast::clock::Now;
 use steadfast::lifecycle::{Control, Plan};
 use steadfast::snapshot::Current;
-use steadfast::{Running, Steadfast, config};
+use steadfast::{Running, Steadfast, config, telemetry};
 use tempfile::TempDir;
 
 use super::app::App;
@@ -33,6 +34,11 @@ impl Balancer {
         let address = bound.addresses()[0].1;
         let (control, current) = (Arc::clone(bound.control()), Arc::clone(bound.current()));
         Self { address, control, current, _running: bound.spawn().unwrap(), folder }
+    }
+
+    /// The session book of its pool.
+    pub(crate) fn sessions(&self) -> telemetry::Report {
+        self.current.load().pools[0].sessions(Now::read())
     }
 
     /// Puts another configuration of the same listener in force.

@@ -6,6 +6,7 @@
 pub(crate) mod app;
 pub(crate) mod balancer;
 pub(crate) mod client;
+pub(crate) mod core;
 pub(crate) mod engine;
 pub(crate) mod eventually;
 pub(crate) mod exchange;

@@ -79,6 +79,16 @@ impl Contender for Steadfast {
         replica.reloads = 0;
         Ok(())
     }
+
+    /// `pool/backend lost N sessions within …`, in the log of any replica.
+    fn reported_losses(&self) -> Option<u64> {
+        let logs = self.replicas.iter().filter_map(|it| std::fs::read_to_string(it.folder.join("log")).ok());
+        let lost = |line: &str| {
+            let number = line.split_once(" lost ")?.1.split_once(" sessions within ")?.0;
+            number.parse::<u64>().ok()
+        };
+        Some(logs.map(|log| log.lines().filter_map(lost).sum::<u64>()).sum())
+    }
 }
 
 impl Steadfast {

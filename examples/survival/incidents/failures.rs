@@ -39,13 +39,26 @@ pub(super) fn blips(field: &mut Field) -> Result<(), Failure> {
 }
 
 pub(super) fn restart(field: &mut Field) -> Result<(), Failure> {
-    let mut clients = field.clients_with_sessions(60)?;
-    each(&mut clients, |client| drop(client.get("/page")));
+    let mut clients = field.clients_with_sessions(90)?;
+    // Long enough to see that sessions live on here, and that new ids are the exception.
+    for _ in 0..27 {
+        each(&mut clients, |client| drop(client.get("/page")));
+        pause(1000);
+    }
     field.kill_server(1)?;
     field.start_server(1)?;
-    each(&mut clients, |client| (0..6).for_each(|_| drop(client.get("/page"))));
-    let mut more = field.clients_with_sessions(30)?;
-    each(&mut more, |client| (0..3).for_each(|_| drop(client.get("/page"))));
+    // New sessions begin on the empty server before and after anybody can know; the judge sees whether they stay.
+    let mut news = field.clients_with_sessions(10)?;
+    each(&mut clients, |client| (0..3).for_each(|_| drop(client.get("/page"))));
+    news.extend(field.clients_with_sessions(30)?);
+    each(&mut news, |client| (0..3).for_each(|_| drop(client.get("/page"))));
+    each(&mut clients, |client| (0..3).for_each(|_| drop(client.get("/page"))));
+    let lost = field.judge.count().unavoidable;
+    if let Some(reported) = field.contender.reported_losses()
+        && !(1..=lost).contains(&reported)
+    {
+        field.judge.broken(&format!("{lost} sessions were lost, and {reported} reported"));
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@ mod journal;
 mod shard;
 mod table;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -125,6 +126,21 @@ impl Learned {
     /// When the session was last used, in seconds since 1970; for a retired id, long before that.
     pub fn last_used_s(&self, session: &Remembered) -> u32 {
         session.expires_s.saturating_sub(self.started.idle_s())
+    }
+
+    /// Whether the table knows that the backend holds the session; counts as use if so.
+    pub fn used(&self, session: &SessionDigest, backend: BackendTag, now: Now) -> bool {
+        self.started.used(session, backend, now, &self.readers)
+            || self.named.used(session, backend, now, &self.readers)
+    }
+
+    /// How many sessions each backend holds: those that live now, without ids that were replaced. Looks at all of
+    /// them, a sixteenth at a time under its lock.
+    pub fn count_by_backend(&self, now: Now) -> HashMap<BackendTag, u64> {
+        let mut counts = HashMap::new();
+        self.started.count(now, &mut counts);
+        self.named.count(now, &mut counts);
+        counts
     }
 
     /// Remembers that the backend holds the session.
@@ -268,6 +284,24 @@ pub(super) mod tests {
         }
         assert!((0..500).all(|n| table.find(&session(n), NOW) == Some(BackendTag(1))));
         assert!(table.len() <= 500 + 200 + SHARDS);
+    }
+
+    #[test]
+    fn sessions_are_counted_by_backend_while_they_live() {
+        let table = Learned::new(1000, Duration::from_secs(100));
+        (0..30).for_each(|n| table.learn(&session(n), BackendTag(n % 3), Origin::Application, NOW));
+        table.learn(&session(30), BackendTag(0), Origin::Client, at(50));
+        table.retire(&session(1), at(50));
+        table.learn(&session(31), BackendTag(1), Origin::Application, at(50));
+        table.forget(&session(2));
+        let counts = |now| {
+            let counts = table.count_by_backend(now);
+            [0, 1, 2].map(|backend| counts.get(&BackendTag(backend)).copied().unwrap_or(0))
+        };
+        assert_eq!(counts(at(50)), [11, 10, 9]);
+        assert!(table.used(&session(3), BackendTag(0), at(60)), "use extends its life");
+        assert!(!table.used(&session(6), BackendTag(1), at(60)), "not there");
+        assert_eq!(counts(at(120)), [2, 1, 0]);
     }
 
     fn attached(table: &Learned) -> Arc<Journal> {

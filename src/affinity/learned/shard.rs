@@ -174,6 +174,11 @@ impl Shard {
             .map(|entry| (entry.session, entry.known()))
     }
 
+    /// What is known of all entries, as they lie in memory.
+    pub(super) fn unordered(&self) -> impl Iterator<Item = Known> + '_ {
+        self.entries.iter().map(Entry::known)
+    }
+
     fn is_full(&self) -> bool {
         self.entries.len() >= position(self.capacity)
     }

@@ -1,5 +1,6 @@
 //! Sessions of one origin: shards behind locks, chosen by the digest.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,39 @@ impl Table {
     }
 
     pub(super) fn find(&self, session: &SessionDigest, now: Now, readers: &Readers) -> Option<BackendTag> {
-        let mut shard = self.shard(session)?.lock();
+        self.find_in(&mut self.shard(session)?.lock(), session, now, readers)
+    }
+
+    /// Whether that backend is known to hold the session; counts as use if so.
+    pub(super) fn used(
+        &self,
+        session: &SessionDigest,
+        backend: BackendTag,
+        now: Now,
+        readers: &Readers,
+    ) -> bool {
+        let Some(shard) = self.shard(session) else { return false };
+        let mut shard = shard.lock();
+        shard.peek(session).is_some_and(|known| known.backend == backend)
+            && self.find_in(&mut shard, session, now, readers).is_some()
+    }
+
+    /// Counts the sessions that live, by backend.
+    pub(super) fn count(&self, now: Now, counts: &mut HashMap<BackendTag, u64>) {
+        for shard in &self.shards {
+            let shard = shard.lock();
+            let live = shard.unordered().filter(|known| known.expires_s > seconds(now) && !known.retired);
+            live.for_each(|known| *counts.entry(known.backend).or_default() += 1);
+        }
+    }
+
+    fn find_in(
+        &self,
+        shard: &mut Shard,
+        session: &SessionDigest,
+        now: Now,
+        readers: &Readers,
+    ) -> Option<BackendTag> {
         let found = shard.find(session, seconds(now), self.idle_s)?;
         if found.expired_s / self.step_s != found.now.expires_s / self.step_s {
             readers.note(|| Change::Learned(self.remembered(session, found.now)));
