@@ -1,9 +1,9 @@
 //! Start, change and stop: signals, another configuration, changes at run time, and the end of the last connection.
 //!
-//! [`Control`] is where a file, discovery and changes by hand meet ([`overlay`]); what they come to is compiled
+//! [`Control`] is where a file, discovery and changes by hand meet (`overlay`); what they come to is compiled
 //! and swapped whole.
 //!
-//! [`handover`] passes sockets, live state and sessions to another process, which [`upgrade`] starts.
+//! `handover` passes sockets, live state and sessions to another process, which `upgrade` starts.
 //!
 //! May use config, snapshot, store, affinity (to carry sessions over), pool, health and listen.
 

@@ -15,7 +15,7 @@ use crate::clock::{Now, millis};
 /// Sketches for one idle time.
 const QUARTERS: u64 = 4;
 /// The current quarter and those of one whole idle time before it.
-const SKETCHES: usize = QUARTERS as usize + 1;
+const SKETCHES: usize = 5;
 /// 1024 registers of a byte: a standard error of 3.3 %.
 const PRECISION: u8 = 10;
 /// Up to twice as many sessions as registers are few.

@@ -149,12 +149,12 @@ fn nor_one_that_changes_it_with_each_page_and_keeps_it_between() {
         let mut office = Office::new();
         let mut users = office.users(users);
         for second in 0..7200_u64 {
-            for n in 0..users.len() {
+            for (n, user) in (0_u64..).zip(&mut users) {
                 // Polls every third second, a page about every 40.
                 if office.random(40) == 0 {
-                    office.replace(&mut users[n]);
-                } else if (second + n as u64) % 3 == 0 {
-                    office.keep(&users[n]);
+                    office.replace(user);
+                } else if (second + n).is_multiple_of(3) {
+                    office.keep(user);
                 }
             }
             office.wait(1000);
@@ -168,11 +168,11 @@ fn nor_one_that_changes_it_every_ten_minutes() {
     let mut office = Office::new();
     let mut users = office.users(40);
     for second in 0..14_400_u64 {
-        for n in 0..users.len() {
-            if (second + n as u64 * 15) % 600 == 599 {
-                office.replace(&mut users[n]);
+        for (n, user) in (0_u64..).zip(&mut users) {
+            if (second + n * 15) % 600 == 599 {
+                office.replace(user);
             } else if office.random(20) == 0 {
-                office.keep(&users[n]);
+                office.keep(user);
             }
         }
         office.wait(1000);
@@ -205,9 +205,9 @@ fn a_storm_of_logins_in_the_morning_is_no_restart() {
             office.replace(&mut user);
             logged_in.push(user);
         }
-        for n in 0..logged_in.len() {
+        for user in &logged_in {
             if office.random(30) == 0 {
-                office.keep(&logged_in[n]);
+                office.keep(user);
             }
         }
         office.wait(1000);
