@@ -118,6 +118,7 @@ fn the_boundary_lies_before_the_restart_whoever_logs_in_after_it() {
         .collect();
     office.work(&users, 10, 300);
     let restarted_s = unix(office.now);
+    office.wait(3000);
     // New users come, try a wrong password for a while, and log in: three of each four replacements are theirs.
     let mut news = office.users(9);
     office.work(&news, 1, 8);
@@ -216,6 +217,38 @@ fn a_storm_of_logins_in_the_morning_is_no_restart() {
 }
 
 #[test]
+fn nor_is_one_that_breaks_into_a_calm_day() {
+    let mut office = Office::new();
+    let at_work = office.users(40);
+    office.work(&at_work, 10, 1800);
+    // A shift begins: forty open the page, and all are logged in within 40 seconds.
+    let mut shift = office.users(40);
+    shift.iter().for_each(|user| office.keep(user));
+    for user in &mut shift {
+        office.work(&at_work, 10, 1);
+        office.replace(user);
+    }
+    assert_eq!(office.restarts, []);
+}
+
+#[test]
+fn nor_are_some_users_who_log_in_after_a_look_around() {
+    let mut office = Office::new();
+    let mut users = office.users(60);
+    office.work(&users, 10, 1800);
+    for second in 0..20 {
+        office.replace(&mut users[second]);
+        (0..4).for_each(|n| office.keep(&users[20 + (second * 4 + n) % 40]));
+        office.wait(1000);
+    }
+    assert_eq!(office.restarts, []);
+    // Nor five in the very same second, before anybody else is heard of.
+    office.work(&users, 10, 600);
+    users.iter_mut().take(5).for_each(|user| office.replace(user));
+    assert_eq!(office.restarts, []);
+}
+
+#[test]
 fn sessions_that_expired_over_lunch_are_no_restart() {
     let mut office = Office::new();
     let mut users = office.users(60);
@@ -231,16 +264,18 @@ fn sessions_that_expired_over_lunch_are_no_restart() {
 #[test]
 fn one_client_alone_triggers_nothing() {
     let mut office = Office::new();
-    let users = office.users(3);
+    let mut users = office.users(3);
     office.work(&users, 1, 600);
-    let one = &users[0];
     for _ in 0..1000 {
-        // Its one session again and again, and ids that nobody has confirmed.
+        // Its one session again and again, known or not, and ids that nobody has confirmed.
+        let one = &users[0];
         let seen = office.witnesses.replaced(one.session, Some(one.born_s), office.now);
         assert_eq!(seen, Replacement::Rotated);
+        office.witnesses.kept(one.session, office.now);
         let mut other = office.user();
         office.replace(&mut other);
     }
+    users.iter_mut().skip(1).for_each(|user| office.replace(user));
     assert_eq!(office.restarts, []);
 }
 
