@@ -150,12 +150,12 @@ fn nor_one_that_changes_it_with_each_page_and_keeps_it_between() {
         let mut office = Office::new();
         let mut users = office.users(users);
         for second in 0..7200_u64 {
-            for n in 0..users.len() {
+            for (n, user) in users.iter_mut().enumerate() {
                 // Polls every third second, a page about every 40.
                 if office.random(40) == 0 {
-                    office.replace(&mut users[n]);
-                } else if (second + n as u64) % 3 == 0 {
-                    office.keep(&users[n]);
+                    office.replace(user);
+                } else if (second + n as u64).is_multiple_of(3) {
+                    office.keep(user);
                 }
             }
             office.wait(1000);
@@ -169,11 +169,11 @@ fn nor_one_that_changes_it_every_ten_minutes() {
     let mut office = Office::new();
     let mut users = office.users(40);
     for second in 0..14_400_u64 {
-        for n in 0..users.len() {
+        for (n, user) in users.iter_mut().enumerate() {
             if (second + n as u64 * 15) % 600 == 599 {
-                office.replace(&mut users[n]);
+                office.replace(user);
             } else if office.random(20) == 0 {
-                office.keep(&users[n]);
+                office.keep(user);
             }
         }
         office.wait(1000);
@@ -206,9 +206,9 @@ fn a_storm_of_logins_in_the_morning_is_no_restart() {
             office.replace(&mut user);
             logged_in.push(user);
         }
-        for n in 0..logged_in.len() {
+        for user in &logged_in {
             if office.random(30) == 0 {
-                office.keep(&logged_in[n]);
+                office.keep(user);
             }
         }
         office.wait(1000);
@@ -286,13 +286,13 @@ fn who_is_answered_without_a_look_at_the_session_does_not_hide_a_restart_for_lon
     office.work(&users, 3, 300);
     let (mut seen_after, mut lost): (Option<u64>, Vec<bool>) = (None, vec![false; 60]);
     for second in 0..300_u64 {
-        for n in 0..users.len() {
+        for (n, user) in users.iter_mut().enumerate() {
             // Every tab asks for something public each third second; a page is asked for every 40 seconds or so.
             if office.random(40) == 0 && !lost[n] {
                 lost[n] = true;
-                office.replace(&mut users[n]);
+                office.replace(user);
             } else if n as u64 % 3 == second % 3 {
-                office.keep(&users[n]);
+                office.keep(user);
             }
         }
         if !office.restarts.is_empty() {
