@@ -4,7 +4,8 @@
 //! new session id, many times over. Witnesses tell them apart: a bounded sample of sessions that the backend has
 //! confirmed for a while, by answering them without a new id. What replaces a **mature** witness, still in use a
 //! moment ago, is seldom a login, and never an idle session that has expired. The verdict falls when
-//! - at least [`LOSSES`] witnesses were replaced within [`WINDOW_S`],
+//! - at least [`LOSSES`] witnesses were replaced within [`WINDOW_S`], and an eighth of those in use: a few who log in
+//!   in the same second are none,
 //! - they are half of all witnesses heard of since the first of them: some answers say nothing of the session, so
 //!   not everybody who was answered is a survivor, but soon almost all are replaced, and
 //! - until then this was the exception: witnesses are confirmed [`LIFETIME`] times for each one that is replaced,
@@ -206,13 +207,14 @@ impl Witnesses {
             |witness: &&Witness| witness.lost_s > 0 && now_s.saturating_sub(witness.lost_s) <= WINDOW_S;
         let first_s = self.sample.iter().filter(is_loss).map(|witness| witness.lost_s).min()?;
         let losses = self.sample.iter().filter(is_loss).count();
-        let survivors = self.sample.iter().filter(|witness| {
-            witness.session != 0
-                && witness.lost_s == 0
-                && witness.confirmed_s >= first_s
-                && witness.is_mature()
-        });
-        let heard_of = losses + survivors.count();
+        let others = |since_s: u32| {
+            let in_use = move |it: &&Witness| {
+                it.session != 0 && it.lost_s == 0 && it.confirmed_s >= since_s && it.is_mature()
+            };
+            self.sample.iter().filter(in_use).count()
+        };
+        let heard_of = losses + others(first_s);
+        let in_use = losses + others(first_s.saturating_sub(WINDOW_S));
         let within_s = now_s.saturating_sub(first_s);
         let few = u32::try_from(losses).unwrap_or(u32::MAX);
         let usual = u64::from(self.replaced.saturating_sub(few)) + 1;
@@ -222,7 +224,7 @@ impl Witnesses {
         let unusual = wide.saturating_mul(u64::from(self.confirmed))
             >= ABOVE_USUAL.saturating_mul(heard).saturating_mul(steps).saturating_mul(usual);
         let lasting = self.confirmed >= LIFETIME.saturating_mul(self.replaced);
-        if losses < LOSSES || 2 * losses < heard_of || !unusual || !lasting {
+        if losses < LOSSES || 8 * losses < in_use || 2 * losses < heard_of || !unusual || !lasting {
             return None;
         }
         let felt = Felt { at_s: first_s, unix_s: unix(now).saturating_sub(within_s) };

@@ -13,9 +13,9 @@ use hyperloglockless::AtomicHyperLogLog;
 use crate::clock::{Now, millis};
 
 /// Sketches for one idle time.
-const QUARTERS: u64 = 4;
+const QUARTERS: usize = 4;
 /// The current quarter and those of one whole idle time before it.
-const SKETCHES: usize = 5;
+const SKETCHES: usize = QUARTERS + 1;
 /// 1024 registers of a byte: a standard error of 3.3 %.
 const PRECISION: u8 = 10;
 /// Up to twice as many sessions as registers are few.
@@ -61,7 +61,7 @@ impl LiveSessions {
     pub(super) fn new(idle: Duration) -> Self {
         Self {
             sketches: std::array::from_fn(|_| ArcSwap::new(Sketch::new(0))),
-            quarter_ms: (millis(idle) / QUARTERS).max(1),
+            quarter_ms: (millis(idle) / QUARTERS as u64).max(1),
         }
     }
 
@@ -90,7 +90,7 @@ impl LiveSessions {
         let together = Sketch::new(quarter);
         for sketch in &self.sketches {
             let sketch = sketch.load();
-            if sketch.quarter + QUARTERS >= quarter {
+            if sketch.quarter + QUARTERS as u64 >= quarter {
                 // Both have the same length, so that it cannot fail.
                 let _ = together.seeds.union(&sketch.seeds);
             }

@@ -118,6 +118,7 @@ fn the_boundary_lies_before_the_restart_whoever_logs_in_after_it() {
         .collect();
     office.work(&users, 10, 300);
     let restarted_s = unix(office.now);
+    office.wait(3000);
     // New users come, try a wrong password for a while, and log in: three of each four replacements are theirs.
     let mut news = office.users(9);
     office.work(&news, 1, 8);
@@ -149,11 +150,11 @@ fn nor_one_that_changes_it_with_each_page_and_keeps_it_between() {
         let mut office = Office::new();
         let mut users = office.users(users);
         for second in 0..7200_u64 {
-            for (n, user) in (0_u64..).zip(&mut users) {
+            for (n, user) in users.iter_mut().enumerate() {
                 // Polls every third second, a page about every 40.
                 if office.random(40) == 0 {
                     office.replace(user);
-                } else if (second + n).is_multiple_of(3) {
+                } else if (second + n as u64).is_multiple_of(3) {
                     office.keep(user);
                 }
             }
@@ -168,8 +169,8 @@ fn nor_one_that_changes_it_every_ten_minutes() {
     let mut office = Office::new();
     let mut users = office.users(40);
     for second in 0..14_400_u64 {
-        for (n, user) in (0_u64..).zip(&mut users) {
-            if (second + n * 15) % 600 == 599 {
+        for (n, user) in users.iter_mut().enumerate() {
+            if (second + n as u64 * 15) % 600 == 599 {
                 office.replace(user);
             } else if office.random(20) == 0 {
                 office.keep(user);
@@ -216,6 +217,38 @@ fn a_storm_of_logins_in_the_morning_is_no_restart() {
 }
 
 #[test]
+fn nor_is_one_that_breaks_into_a_calm_day() {
+    let mut office = Office::new();
+    let at_work = office.users(40);
+    office.work(&at_work, 10, 1800);
+    // A shift begins: forty open the page, and all are logged in within 40 seconds.
+    let mut shift = office.users(40);
+    shift.iter().for_each(|user| office.keep(user));
+    for user in &mut shift {
+        office.work(&at_work, 10, 1);
+        office.replace(user);
+    }
+    assert_eq!(office.restarts, []);
+}
+
+#[test]
+fn nor_are_some_users_who_log_in_after_a_look_around() {
+    let mut office = Office::new();
+    let mut users = office.users(60);
+    office.work(&users, 10, 1800);
+    for second in 0..20 {
+        office.replace(&mut users[second]);
+        (0..4).for_each(|n| office.keep(&users[20 + (second * 4 + n) % 40]));
+        office.wait(1000);
+    }
+    assert_eq!(office.restarts, []);
+    // Nor five in the very same second, before anybody else is heard of.
+    office.work(&users, 10, 600);
+    users.iter_mut().take(5).for_each(|user| office.replace(user));
+    assert_eq!(office.restarts, []);
+}
+
+#[test]
 fn sessions_that_expired_over_lunch_are_no_restart() {
     let mut office = Office::new();
     let mut users = office.users(60);
@@ -231,16 +264,18 @@ fn sessions_that_expired_over_lunch_are_no_restart() {
 #[test]
 fn one_client_alone_triggers_nothing() {
     let mut office = Office::new();
-    let users = office.users(3);
+    let mut users = office.users(3);
     office.work(&users, 1, 600);
-    let one = &users[0];
     for _ in 0..1000 {
-        // Its one session again and again, and ids that nobody has confirmed.
+        // Its one session again and again, known or not, and ids that nobody has confirmed.
+        let one = &users[0];
         let seen = office.witnesses.replaced(one.session, Some(one.born_s), office.now);
         assert_eq!(seen, Replacement::Rotated);
+        office.witnesses.kept(one.session, office.now);
         let mut other = office.user();
         office.replace(&mut other);
     }
+    users.iter_mut().skip(1).for_each(|user| office.replace(user));
     assert_eq!(office.restarts, []);
 }
 
@@ -251,13 +286,13 @@ fn who_is_answered_without_a_look_at_the_session_does_not_hide_a_restart_for_lon
     office.work(&users, 3, 300);
     let (mut seen_after, mut lost): (Option<u64>, Vec<bool>) = (None, vec![false; 60]);
     for second in 0..300_u64 {
-        for n in 0..users.len() {
+        for (n, user) in users.iter_mut().enumerate() {
             // Every tab asks for something public each third second; a page is asked for every 40 seconds or so.
             if office.random(40) == 0 && !lost[n] {
                 lost[n] = true;
-                office.replace(&mut users[n]);
+                office.replace(user);
             } else if n as u64 % 3 == second % 3 {
-                office.keep(&users[n]);
+                office.keep(user);
             }
         }
         if !office.restarts.is_empty() {
