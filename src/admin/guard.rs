@@ -117,8 +117,8 @@ mod tests {
         let good = "Bearer 0123456789abcdef0123456789abcdef";
         assert_eq!(presents(&[("authorization", good)]), Ok(()));
         assert_eq!(presents(&[("authorization", &good.replace("Bearer", "bearer"))]), Ok(()));
-        let basic = good.replace("Bearer", "Basic");
-        for bad in ["", "Bearer", "Bearer ", &basic, &good[..38], &format!("{good}0")] {
+        let (basic, other) = (good.replace("Bearer", "Basic"), good.replace("0123", "0124"));
+        for bad in ["", "Bearer", "Bearer ", &basic, &other, &good[..38], &format!("{good}0")] {
             assert_eq!(presents(&[("authorization", bad)]), Err(StatusCode::UNAUTHORIZED), "{bad}");
         }
         assert_eq!(presents(&[("authorization", good); 2]), Err(StatusCode::UNAUTHORIZED));

@@ -38,7 +38,8 @@ fn as_text(dry_run: bool, plan: &PlanView) -> String {
         let _ = write!(text, "\n{} sessions {verb} to another backend", plan.moving_sessions);
     }
     if let Some(what) = &plan.needs_another_process {
-        let _ = write!(text, "\nit would be refused: {what}, which needs a restart");
+        let _ =
+            write!(text, "\nit would be refused: {what}, which needs another process: send this one SIGUSR2");
     }
     text
 }
