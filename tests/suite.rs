@@ -19,6 +19,9 @@ mod cli;
 #[path = "suite/config.rs"]
 mod config;
 #[cfg(test)]
+#[path = "suite/discovery/mod.rs"]
+mod discovery;
+#[cfg(test)]
 #[path = "suite/docs.rs"]
 mod docs;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use zeroize::Zeroizing;
 
+pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};
 use super::report::Problem;
 use crate::names::{BackendId, ListenerName, PoolName};
 
@@ -128,8 +129,10 @@ pub struct Route {
 pub struct Pool {
     /// Its name.
     pub name: PoolName,
-    /// Its backends, at least one, ids unique.
+    /// Its backends, at least one unless there is `discovery`, ids unique.
     pub backends: Vec<Backend>,
+    /// Where backends come from besides, if anywhere.
+    pub discovery: Option<Discovery>,
     /// How a new session finds its backend.
     pub balance: Balance,
     /// How a session stays on its backend.
@@ -142,6 +145,10 @@ pub struct Pool {
     pub retries: Retries,
     /// Bounds on what each backend is given at once, if any.
     pub limits: Option<PoolLimits>,
+    /// What happens to a backend that is no longer named. Default `Drain`.
+    pub removal: Removal,
+    /// How backends drain.
+    pub drain: Drain,
 }
 
 /// Bounds on what each backend is given at once.

@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("health", &["pool"]),
     ("store", &["affinity", "pool"]),
     ("listen", &[]),
-    ("snapshot", &["config", "route", "pool", "affinity", "health", "store"]),
+    ("snapshot", &["config", "route", "pool", "affinity", "health", "store", "discovery"]),
     ("l7", &["snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
     ("lifecycle", &["config", "snapshot", "store", "health", "listen"]),
     ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),

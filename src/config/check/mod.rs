@@ -4,6 +4,7 @@
 //! All parts are checked before the first `None` ends a function, so that no problem hides another.
 
 mod affinity;
+mod discovery;
 mod health;
 mod listeners;
 mod pools;

@@ -3,6 +3,7 @@
 //! The documentation of a field is what the reference and the JSON Schema say of the key.
 
 mod affinity;
+mod discovery;
 mod health;
 mod listener;
 mod pool;
@@ -10,6 +11,7 @@ mod secret;
 mod server;
 
 pub(super) use affinity::{Affinity, Cookie, Learn};
+pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
 pub(super) use listener::{Limits, Listener, Route, Timeouts};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
