@@ -1,7 +1,9 @@
 //! What a source finds, and what keeps it from finding.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
+#[cfg(feature = "dns")]
+use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use crate::names::BackendId;
 
@@ -27,6 +29,7 @@ impl Found {
 }
 
 /// Whether something can be reached at an address: resolvers that block a name answer with one where nothing can.
+#[cfg(feature = "dns")]
 pub(super) fn is_reachable(ip: IpAddr) -> bool {
     let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
     !(ip.is_unspecified() || ip.is_multicast() || broadcast)
@@ -91,6 +94,7 @@ mod tests {
         assert_eq!(Found::at(six).id.as_str(), "[fd00::1]:80");
     }
 
+    #[cfg(feature = "dns")]
     #[test]
     fn addresses_where_nothing_can_be_are_told() {
         for (ip, reachable) in [

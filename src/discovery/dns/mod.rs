@@ -7,9 +7,13 @@
 mod ask;
 #[cfg(feature = "dns")]
 mod looker;
+#[cfg(feature = "dns")]
 mod memory;
+#[cfg(feature = "dns")]
 mod pace;
+#[cfg(feature = "dns")]
 mod said;
+#[cfg(feature = "dns")]
 mod services;
 
 use std::net::SocketAddr;

@@ -129,20 +129,43 @@ async fn services_are_known_by_their_targets() {
     watched.until("app", &["a.app.example 10.0.0.1:8080 3", "b.app.example 10.0.0.2:8081 0"]).await;
     dns.say_v4("a.app.example", 1, &[[10, 0, 0, 9]]);
     watched.until("app", &["a.app.example 10.0.0.9:8080 3", "b.app.example 10.0.0.2:8081 0"]).await;
-    // Each in turn: a target's address, the whole service.
-    for (asked, kind, failure) in [
-        ("a.app.example", Kind::A, Reply::ServFail),
-        ("a.app.example", Kind::A, Reply::NxDomain),
-        (name, Kind::Srv, Reply::ServFail),
-        (name, Kind::Srv, Reply::Records(1, vec![srv(0, 0, 0, ".")])),
-    ] {
-        dns.say(asked, kind, failure);
-        asked_since(&dns, asked, dns.asked(asked), 4).await;
-        assert_eq!(watched.told("app").len(), 2, "a failure at {asked} is no news");
-    }
     dns.say(name, Kind::Srv, Reply::Records(1, vec![srv(10, 0, 8080, b), srv(10, 0, 8081, b)]));
     watched.until("app", &["b.app.example:8080 10.0.0.2:8080 1", "b.app.example:8081 10.0.0.2:8081 1"]).await;
     assert_eq!(watched.told("app").len(), 3);
+}
+
+#[tokio::test]
+async fn no_service_is_lost_through_a_failure_of_the_resolver() {
+    let dns = Dns::start().await;
+    let withdrawn = Reply::Records(1, vec![srv(0, 0, 0, ".")]);
+    let failures = [
+        ("one.example", Kind::A, Reply::ServFail),
+        ("two.example", Kind::A, Reply::NxDomain),
+        ("_three.example", Kind::Srv, Reply::ServFail),
+        ("_four.example", Kind::Srv, withdrawn),
+    ];
+    let named = |name: &str| {
+        let bare = name.trim_start_matches('_');
+        (format!("_{bare}"), bare.to_owned(), format!("{bare} 10.0.0.1:80 1"))
+    };
+    let mut sources = Vec::new();
+    for (name, _, _) in &failures {
+        let (service, target, _) = named(name);
+        dns.say(&service, Kind::Srv, Reply::Records(1, vec![srv(1, 1, 80, &target)]));
+        dns.say_v4(&target, 1, &[[10, 0, 0, 1]]);
+        sources.push((*name, Spec::Dns(spec(&dns, &service, Record::Srv)).source()));
+    }
+    let watched = Watched::start(sources);
+    let mut asked = Vec::new();
+    for (name, kind, failure) in &failures {
+        watched.until(name, &[&named(name).2]).await;
+        dns.say(name, *kind, failure.clone());
+        asked.push((*name, dns.asked(name)));
+    }
+    for (name, before) in asked {
+        asked_since(&dns, name, before, 4).await;
+        assert_eq!(watched.told(name), [[named(name).2]], "{name}: a failure is no news");
+    }
 }
 
 #[tokio::test]
@@ -164,4 +187,12 @@ async fn an_answer_that_stays_empty_removes_all_only_where_it_may() {
     dns.say_v4(removes, 1, &[[10, 0, 0, 2]]);
     watched.until(removes, &["10.0.0.2:80 10.0.0.2:80 1"]).await;
     assert_eq!(watched.told(removes).len(), 3);
+}
+
+#[tokio::test]
+async fn the_system_is_asked_where_no_resolver_is_named() {
+    let dns = Dns::start().await;
+    let spec = DnsSpec { resolvers: Vec::new(), ..spec(&dns, "localhost", Record::Address { port: 80 }) };
+    let answer = Spec::Dns(spec).source().next().await.unwrap();
+    assert_eq!(answer.found[0].id.as_str(), "127.0.0.1:80");
 }
