@@ -19,9 +19,9 @@ use crate::error::Error;
 use crate::hooks::{Chain, Hook};
 use crate::l7::Proxy;
 use crate::lifecycle::{
-    Asked, BoundListener, Control, ControlService, Estate, Giver, HealthService, Heirloom, Inheritance,
-    Manner, PidFile, SOCKET_VARIABLE, SharingService, Start, Stop, Stopper, Upgrader, bounds, connect,
-    tell_predecessor, wait_for_drain,
+    Asked, BoundListener, Control, ControlService, DiscoveryService, Estate, Giver, HealthService, Heirloom,
+    Inheritance, Manner, PidFile, SOCKET_VARIABLE, SharingService, Start, Stop, Stopper, Upgrader, bounds,
+    connect, first_answers, tell_predecessor, wait_for_drain,
 };
 use crate::listen::{Acceptance, BindError, Counts, Door, HttpListeners, ListenerFacts, bind};
 use crate::names::ListenerName;
@@ -129,6 +129,7 @@ impl Steadfast {
         let (control, changed) =
             Control::new(self.source, Arc::clone(&current), Arc::clone(&keeper), bound, start);
         let control = Arc::new(control);
+        first_answers(&control);
         Ok(Bound {
             doors: listeners,
             current,
@@ -310,8 +311,10 @@ impl Bound {
         if let Some(admin) = admin {
             server.add_service(admin);
         }
-        let health = HealthService { current: self.current, changed: self.changed };
+        let health = HealthService { current: self.current, changed: self.changed.clone() };
         server.add_service(background("health", health));
+        let (control, changed) = (Arc::clone(&self.control), self.changed.clone());
+        server.add_service(background("discovery", DiscoveryService { control, changed }));
         server.add_service(background("control", ControlService::new(self.control, asked)));
         // Pingora sleeps its whole grace period; nobody waits for that thread.
         let run = move || server.run(RunArgs { shutdown_signal: Box::new(stop) });

@@ -2,7 +2,8 @@
 //!
 //! A reader's map: a connection enters through [`listen`], a request passes `l7`'s phases, [`route`] chooses its
 //! pool, [`affinity`] its backend in a [`pool`], and on the way back affinity binds the session. [`config`] and
-//! [`snapshot`] prepare what they all read; [`health`] keeps it true. `docs/architecture.md` tells it at length.
+//! [`snapshot`] prepare what they all read; [`health`] keeps it true, and [`discovery`] finds backends that come
+//! and go. `docs/architecture.md` tells it at length.
 //!
 //! To extend it, implement a [`hooks::Hook`] and start the same server:
 //!
@@ -31,7 +32,7 @@ mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
-mod discovery;
+pub mod discovery;
 mod error;
 pub mod health;
 pub mod hooks;

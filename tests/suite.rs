@@ -28,6 +28,9 @@ mod config;
 #[path = "suite/control.rs"]
 mod control;
 #[cfg(test)]
+#[path = "suite/discovery/mod.rs"]
+mod discovery;
+#[cfg(test)]
 #[path = "suite/docs.rs"]
 mod docs;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};
 use super::report::Problem;
 use crate::names::{BackendId, ListenerName, PoolName};
 
@@ -158,8 +159,10 @@ pub struct Route {
 pub struct Pool {
     /// Its name.
     pub name: PoolName,
-    /// Its backends, at least one, ids unique.
+    /// Its backends, at least one unless there is `discovery`, ids unique.
     pub backends: Vec<Backend>,
+    /// Where backends come from besides, if anywhere.
+    pub discovery: Option<Discovery>,
     /// How a new session finds its backend.
     pub balance: Balance,
     /// How a session stays on its backend.
@@ -172,19 +175,10 @@ pub struct Pool {
     pub retries: Retries,
     /// Bounds on what each backend is given at once, if any.
     pub limits: Option<PoolLimits>,
-    /// How long a backend may drain before it gives its sessions up. Default 30 min.
-    pub drain_deadline: Duration,
-    /// What becomes of a backend that is taken out.
+    /// What happens to a backend that is no longer named. Default `Drain`.
     pub removal: Removal,
-}
-
-/// What becomes of a backend that is taken out of the configuration, or that discovery no longer finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removal {
-    /// It drains first, while it answers.
-    Drain,
-    /// Its sessions move at once.
-    AtOnce,
+    /// How backends drain.
+    pub drain: Drain,
 }
 
 /// Bounds on what each backend is given at once.

@@ -15,6 +15,7 @@
 pub mod checked;
 pub mod report;
 
+mod changes;
 mod check;
 mod collections;
 mod mask;

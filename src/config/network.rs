@@ -131,9 +131,10 @@ fn address_fault(text: &str, shown: &str) -> (String, String) {
 }
 
 fn host_name(shown: &str) -> (String, String) {
-    let message =
-        format!("`{shown}` names a host: only IP addresses are supported, as there is no discovery yet");
-    (message, "write the host's IP address and port, such as 10.0.0.11:8080".to_owned())
+    let message = format!("`{shown}` names a host: only IP addresses are taken here");
+    let help = "write the host's IP address and port, such as 10.0.0.11:8080; backends behind a name are found by the pool's \
+                `discovery: { dns: … }`";
+    (message, help.to_owned())
 }
 
 /// Whether it can be meant as a host name: four numbers are a mistyped IP address.

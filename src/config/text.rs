@@ -58,6 +58,11 @@ pub(super) struct Host(pub(super) String);
 #[schemars(inline)]
 pub(super) struct Domain(pub(super) String);
 
+/// A name in DNS, with or without the dot at its end.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct DnsName(pub(super) String);
+
 impl Read for Switch {
     fn read(cursor: &Cursor<'_>) -> Option<Self> {
         let scalar = cursor.scalar("true or false")?;
@@ -200,6 +205,21 @@ impl Read for Domain {
         };
         let right = |text: &str| is_domain(text) && text.parse::<std::net::IpAddr>().is_err();
         matching(cursor, "a cookie domain", &help, right).map(Self)
+    }
+}
+
+impl Read for DnsName {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        let scalar = cursor.scalar("a name such as app.internal")?;
+        let help = if scalar.text.parse::<std::net::IpAddr>().is_ok() {
+            "list addresses under `backends`"
+        } else {
+            "write it without scheme, port and path, such as app.internal or _http._tcp.app.internal"
+        };
+        let right = |text: &str| {
+            is_domain(text.strip_suffix('.').unwrap_or(text)) && text.parse::<std::net::IpAddr>().is_err()
+        };
+        matching(cursor, "a name in DNS", help, right).map(Self)
     }
 }
 

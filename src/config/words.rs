@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value as Json;
 
 use super::checked::{
-    AffinityMode, Algorithm, BackendState, FirstContact, Insert, OnLostBackend, SameSite, Toggle,
+    AffinityMode, Algorithm, BackendState, FirstContact, Insert, OnLostBackend, Removal, SameSite, Toggle,
 };
 use super::read::{Cursor, Read};
 use super::report::{Code, nearest};
@@ -105,6 +105,21 @@ pub(super) enum RetryOn {
     ResetBeforeResponse,
 }
 
+/// Which DNS records name the backends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum DnsRecord {
+    Auto,
+    Address,
+    Srv,
+}
+
+/// What an answer without backends means.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OnEmpty {
+    Keep,
+    Remove,
+}
+
 impl Words for Protocol {
     const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http)];
     const LATER: &'static [&'static str] = &["https", "tls", "tcp", "udp"];
@@ -137,6 +152,19 @@ impl Words for FirstContact {
 impl Words for Insert {
     const WORDS: &'static [(&'static str, Self)] =
         &[("when_needed", Self::WhenNeeded), ("always", Self::Always), ("never", Self::Never)];
+}
+
+impl Words for DnsRecord {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("address", Self::Address), ("srv", Self::Srv)];
+}
+
+impl Words for OnEmpty {
+    const WORDS: &'static [(&'static str, Self)] = &[("keep", Self::Keep), ("remove", Self::Remove)];
+}
+
+impl Words for Removal {
+    const WORDS: &'static [(&'static str, Self)] = &[("drain", Self::Drain), ("at_once", Self::AtOnce)];
 }
 
 impl Words for OnLostBackend {

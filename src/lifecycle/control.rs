@@ -20,9 +20,10 @@ use super::upgrade::{UpgradeError, Upgrader};
 use crate::clock::Now;
 use crate::config::checked::{Backend, BackendState, Listener, Pool, Secret};
 use crate::config::{self, Checked, Problems};
+use crate::discovery::{Found, Sink, Spec};
 use crate::names::{BackendId, PoolName};
 use crate::pool::{Cause, Health};
-use crate::snapshot::{Current, Secrets, SecretsError, Snapshot};
+use crate::snapshot::{Current, Secrets, SecretsError, Snapshot, discovered};
 use crate::store::Keeper;
 
 /// What changes the configuration in force.
@@ -327,15 +328,9 @@ impl Control {
         Ok(was_changed)
     }
 
-    /// Discovery has found these backends of a pool.
-    pub fn found(&self, pool: &PoolName, backends: Vec<Backend>) {
-        let altered = self.alter(pool.as_str(), |pool, world| {
-            world.overlay.found(&pool.name, backends);
-            Ok(())
-        });
-        if let Err(error) = altered {
-            log::debug!("discovery: {error}");
-        }
+    /// What the pools with discovery find their backends by.
+    pub(crate) fn discovered(&self) -> Vec<(PoolName, Spec)> {
+        discovered(&self.world.lock().file)
     }
 
     /// What another process needs to go on.
@@ -436,6 +431,27 @@ impl Control {
         self.listeners.iter().find_map(|bound| bound.differs(file)).or_else(|| {
             file.listeners.iter().find(is_new).map(|listener| format!("listener `{}` is new", listener.name))
         })
+    }
+}
+
+impl Sink for Control {
+    /// They stand beside those of the file, which has the last word on an id; who is no longer found drains first.
+    fn found(&self, pool: &PoolName, backends: Vec<Found>) {
+        let backend = |found: Found| Backend {
+            id: found.id,
+            address: found.address,
+            weight: found.weight,
+            state: BackendState::Up,
+            drain_deadline: None,
+        };
+        let backends = backends.into_iter().map(backend).collect();
+        let altered = self.alter(pool.as_str(), |pool, world| {
+            world.overlay.found(&pool.name, backends);
+            Ok(())
+        });
+        if let Err(error) = altered {
+            log::debug!("discovery: {error}");
+        }
     }
 }
 

@@ -5,10 +5,11 @@
 //!
 //! `handover` passes sockets, live state and sessions to another process, which `upgrade` starts.
 //!
-//! May use config, snapshot, store, affinity (to carry sessions over), pool, health and listen.
+//! May use config, snapshot, store, affinity (to carry sessions over), pool, health, discovery and listen.
 
 mod bound;
 mod control;
+mod discover;
 mod handover;
 mod overlay;
 mod pid_file;
@@ -22,6 +23,7 @@ mod watch;
 pub(crate) use bound::{BoundListener, bounds};
 pub(crate) use control::Start;
 pub use control::{BackendChange, ChangeError, Control, ReloadError};
+pub(crate) use discover::{DiscoveryService, first_answers};
 pub(crate) use handover::{Estate, Giver, Heirloom, Inheritance, SOCKET_VARIABLE, connect, tell_predecessor};
 pub(crate) use pid_file::PidFile;
 pub use plan::Plan;

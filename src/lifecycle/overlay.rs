@@ -152,14 +152,14 @@ impl Overlay {
             let is_named = |id: &BackendId| named.iter().any(|backend| backend.id == *id);
             let leaving = &mut self.pools.entry(pool.name.clone()).or_default().leaving;
             leaving.retain(|id, _| !is_named(id));
-            let until_ms = now.monotonic_ms.saturating_add(millis(pool.drain_deadline));
+            let until_ms = now.monotonic_ms.saturating_add(millis(pool.drain.deadline));
             let before = in_force.iter().find(|before| before.pool == pool.name);
             for backend in before.into_iter().flat_map(|before| &before.backends) {
                 let slowly = pool.removal == Removal::Drain && backend.state != BackendState::Maintenance;
                 if slowly && !is_named(&backend.id) && !leaving.contains_key(&backend.id) {
                     let backend = Backend {
                         state: BackendState::Draining,
-                        drain_deadline: Some(pool.drain_deadline),
+                        drain_deadline: Some(pool.drain.deadline),
                         ..backend.clone()
                     };
                     leaving.insert(backend.id.clone(), Leaving { backend, until_ms });

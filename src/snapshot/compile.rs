@@ -135,7 +135,7 @@ fn learned(learn: &checked::Learn, seed: &HashSeed, earlier: Option<&ServedPool>
 fn drains(config: &checked::Pool) -> Vec<Option<Duration>> {
     let drain = |backend: &checked::Backend| {
         (backend.state == checked::BackendState::Draining)
-            .then(|| backend.drain_deadline.unwrap_or(config.drain_deadline))
+            .then(|| backend.drain_deadline.unwrap_or(config.drain.deadline))
     };
     config.backends.iter().map(drain).collect()
 }

@@ -4,13 +4,15 @@
 //! (health, counts, learned sessions, the session book) over from the snapshot before it, by pool and backend id. A request
 //! reads [`Current`] once and keeps what it got.
 //!
-//! May use `config`, `route`, `pool`, `affinity`, `telemetry`, and the words of `health` and `store`.
+//! May use `config`, `route`, `pool`, `affinity`, `telemetry`, and the words of `health`, `store` and `discovery`.
 
 mod compile;
 mod current;
+mod discovered;
 mod secrets;
 mod served;
 
 pub use current::Current;
+pub use discovered::discovered;
 pub use secrets::{Secrets, SecretsError};
 pub use served::{RetryPolicy, ServedListener, ServedPool, Snapshot};

@@ -1,12 +1,13 @@
 //! Changes at run time: by hand, by another configuration, and both.
 
+use std::fs;
 use std::time::Duration;
 
 use steadfast::config::checked::BackendState;
 use steadfast::lifecycle::{BackendChange, ChangeError};
 
 use crate::support::app::App;
-use crate::support::balancer::{Balancer, apps};
+use crate::support::balancer::{Balancer, SHARED, apps};
 use crate::support::exchange::get;
 
 /// A client with its cookies, and where its session lives.
@@ -127,6 +128,55 @@ fn a_change_that_cannot_be_made_says_why() {
     );
     assert!(matches!(errors[4], ChangeError::LastBackend(_)));
     assert_eq!(control.differences(), [""; 0]);
+}
+
+#[test]
+fn discovered_backends_serve_from_the_first_request_on_and_drain_when_they_are_found_no_more() {
+    let apps = apps(3);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backends");
+    let line = |app: &App| format!("id={} {}\n", app.name, app.address);
+    fs::write(&file, line(&apps[1])).unwrap();
+    let pool = format!("    discovery: {{ file: {{ path: \"{}\", refresh: 1s }} }}\n", file.display());
+    let balancer = Balancer::start(&apps[..1], SHARED, "", &pool);
+    assert!(news(&balancer).contains(&"app2".to_owned()), "found before the first request");
+    let clients = clients(&balancer, 40);
+    fs::write(&file, line(&apps[2])).unwrap();
+    eventually("app3 is found", || news(&balancer).contains(&"app3".to_owned()));
+    assert!(!news(&balancer).contains(&"app2".to_owned()), "drained");
+    assert!(of(&clients, "app2").count() > 0);
+    for client in &clients {
+        assert_eq!(client.goes_to(&balancer), client.home, "steady, drained");
+    }
+    fs::remove_file(&file).unwrap();
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(news(&balancer).contains(&"app3".to_owned()), "a file that is gone takes nobody away");
+    balancer.reload(&apps[..1], "");
+    eventually("discovery ends", || !news(&balancer).contains(&"app3".to_owned()));
+}
+
+fn eventually(what: &str, is: impl Fn() -> bool) {
+    let tries = std::iter::repeat_with(is).inspect(|_| std::thread::sleep(Duration::from_millis(50)));
+    assert!(tries.take(400).any(|done| done), "{what}");
+}
+
+#[test]
+fn a_removal_at_once_moves_sessions_and_a_deadline_ends_a_drain() {
+    let apps = apps(3);
+    let balancer = Balancer::start(&apps, SHARED, "", "    removal: at_once\n");
+    let clients = clients(&balancer, 40);
+    let plan = balancer.reload(&apps[..2], "    removal: at_once\n");
+    assert_eq!(usize::try_from(plan.moving_sessions).unwrap(), of(&clients, "app3").count(), "{plan:?}");
+    assert!(plan.moving_sessions > 0);
+    for client in &clients {
+        assert_eq!(client.goes_to(&balancer) == client.home, client.home != "app3", "{}", client.home);
+    }
+    balancer.reload(&apps, "    drain: { deadline: 1s }\n");
+    let clients = self::clients(&balancer, 40);
+    balancer.reload(&apps[..2], "    drain: { deadline: 1s }\n");
+    let gone = || of(&clients, "app3").all(|client| client.goes_to(&balancer) != "app3");
+    assert!(of(&clients, "app3").count() > 0);
+    eventually("the drain ends", gone);
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod table;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub use journal::{Batch, Change, JOURNAL_LENGTH, Journal};
@@ -37,8 +37,8 @@ pub struct Learned {
     readers: Readers,
     capacity: usize,
     idle: Duration,
-    /// Another process tells what it learns.
-    fed: AtomicBool,
+    /// Processes that tell what they learn.
+    feeds: AtomicUsize,
 }
 
 /// Who vouches for a learned session id.
@@ -74,19 +74,24 @@ impl Learned {
             readers: Readers::default(),
             capacity,
             idle,
-            fed: AtomicBool::new(false),
+            feeds: AtomicUsize::new(0),
         }
     }
 
     /// Whether another process that serves the same clients tells what it learns: what is unknown now may be known in
     /// a moment.
     pub fn is_fed(&self) -> bool {
-        self.fed.load(Ordering::Relaxed)
+        self.feeds.load(Ordering::Relaxed) > 0
     }
 
-    /// Another process begins, or ends, to tell what it learns.
-    pub fn set_fed(&self, fed: bool) {
-        self.fed.store(fed, Ordering::Relaxed);
+    /// One more process tells what it learns: in the middle of two upgrades, that is two.
+    pub fn feed_begins(&self) {
+        self.feeds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One of them has ended.
+    pub fn feed_ends(&self) {
+        self.feeds.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether it was made for this capacity and idle time.

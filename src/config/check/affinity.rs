@@ -43,6 +43,22 @@ pub(super) fn backends_suit_route_suffix(
     }
 }
 
+/// With a route suffix, ids that come from DNS could not be told from the session id: they have dots.
+pub(super) fn discovery_suits_route_suffix(
+    affinity: &Spanned<model::Affinity>,
+    discovery: &Spanned<Option<model::Discovery>>,
+    around: &Surroundings<'_>,
+) {
+    let suffix = affinity.get().and_then(|affinity| affinity.route_suffix.get()).is_some_and(|on| on.0);
+    let dns = discovery.get().and_then(Option::as_ref).map(|discovery| &discovery.dns);
+    if let Some(dns) = dns.filter(|dns| suffix && dns.get().is_some_and(Option::is_some)) {
+        let message = "backends of `dns` have ids with dots, which `route_suffix` cannot read";
+        let help =
+            "turn `route_suffix` off, or use `file`, which gives each backend the name of its `jvmRoute`";
+        around.error(Code::Conflict, &dns.place, message, help);
+    }
+}
+
 /// Checks a pool's affinity.
 pub(super) fn affinity(affinity: Spanned<model::Affinity>, around: &Surroundings<'_>) -> Option<Affinity> {
     let affinity = affinity.value?;

@@ -5,6 +5,7 @@
 
 mod admin;
 mod affinity;
+mod discovery;
 mod health;
 mod listeners;
 mod pools;

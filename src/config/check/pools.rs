@@ -1,11 +1,10 @@
 //! Pools: backends that exist, differ and can take a session; balance, timeouts, retries.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use super::{Surroundings, affinity, all, count, health, size};
+use super::{Surroundings, affinity, all, count, discovery, health, size};
 use crate::config::checked::{
-    Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Removal, Retries,
+    Backend, BackendState, Balance, Drain, Pool, PoolLimits, PoolTimeouts, Retries,
 };
 use crate::config::collections::{Named, OneOrMany};
 use crate::config::model;
@@ -17,9 +16,6 @@ use crate::names::{BackendId, PoolName};
 
 /// More backends than `BackendIndex` can count.
 const MAX_BACKENDS: usize = 65_535;
-
-/// How long a backend may drain.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(30 * 60);
 
 /// Checks all pools.
 pub(super) fn pools(pools: Spanned<Named<model::Pool>>, around: &Surroundings<'_>) -> Option<Vec<Pool>> {
@@ -38,32 +34,54 @@ pub(super) fn pools(pools: Spanned<Named<model::Pool>>, around: &Surroundings<'_
 }
 
 fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Option<Pool> {
-    let model::Pool { backends, balance, affinity, health, timeouts, retries, limits } = pool;
+    let model::Pool {
+        backends,
+        discovery,
+        balance,
+        affinity,
+        health,
+        timeouts,
+        retries,
+        limits,
+        removal,
+        drain,
+    } = pool;
     affinity::backends_suit_route_suffix(&affinity, &backends, around);
-    let backends = self::backends(backends, around);
+    affinity::discovery_suits_route_suffix(&affinity, &discovery, around);
+    let discovered = discovery.value.as_ref().is_none_or(Option::is_some);
+    let backends = self::backends(backends, discovered, around);
+    let discovery = discovery::discovery(discovery, around);
     let affinity = affinity::affinity(affinity, around);
     let health = health::health(health, around);
     Some(Pool {
         name: PoolName::new(&name.value?.0),
         backends: backends?,
+        discovery: discovery?,
         balance: self::balance(balance)?,
         affinity: affinity?,
         health: health?,
         timeouts: self::timeouts(timeouts)?,
         retries: self::retries(retries)?,
         limits: self::limits(limits)?,
-        drain_deadline: DRAIN_DEADLINE,
-        removal: Removal::Drain,
+        removal: removal.value?.0,
+        drain: Drain { deadline: drain.value?.deadline.value?.0 },
     })
 }
 
+/// With discovery a pool may begin without backends, or with ones that take no new session.
 fn backends(
     backends: Spanned<Vec<Spanned<model::Backend>>>,
+    discovered: bool,
     around: &Surroundings<'_>,
 ) -> Option<Vec<Backend>> {
-    let place = backends.place;
+    let (place, given) = (backends.place, backends.given);
     let backends = backends.value?;
-    if backends.is_empty() {
+    if backends.is_empty() && !discovered {
+        if !given {
+            let (message, help) = ("a pool needs `backends` or `discovery`", "add `backends: …` here");
+            around.error(Code::MissingKey, &place, message, help);
+            return None;
+        }
         let help = "add one: `- { id: app1, address: 10.0.0.11:8080 }`";
         around.error(Code::MissingKey, &place, "`backends` is empty", help);
         return None;
@@ -81,6 +99,8 @@ fn backends(
         read().all(|backend| backend.weight.get().is_some_and(|weight| weight.0 == 0)),
         read().all(|backend| backend.state.get().is_some_and(|Word(state)| *state != BackendState::Up)),
     );
+    // With discovery, who takes new sessions is known later.
+    let complete = complete && !discovered;
     if complete && weightless {
         let help = "give at least one backend a weight above 0";
         around.error(Code::Conflict, &place, "every backend has weight 0: no session could start", help);

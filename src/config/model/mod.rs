@@ -4,6 +4,7 @@
 
 mod admin;
 mod affinity;
+mod discovery;
 mod health;
 mod listener;
 mod pool;
@@ -12,6 +13,7 @@ mod server;
 
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
+pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
 pub(super) use listener::{Limits, Listener, Route, Timeouts};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};

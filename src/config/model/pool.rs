@@ -1,7 +1,7 @@
 //! `pools`: backends that serve the same application.
 
-use super::{Affinity, Health};
-use crate::config::checked::{Algorithm, BackendState};
+use super::{Affinity, Discovery, Health};
+use crate::config::checked::{Algorithm, BackendState, Removal};
 use crate::config::collections::OneOrMany;
 use crate::config::network::Address;
 use crate::config::read::{Spanned, instead, keys, later};
@@ -12,8 +12,11 @@ use crate::config::words::{RetryOn, Word};
 keys! {
     /// Backends that serve the same application.
     struct Pool {
-        /// The backends; at least one.
-        backends: Vec<Spanned<Backend>>,
+        /// The backends; at least one, unless there is `discovery`.
+        backends: Vec<Spanned<Backend>> = "[]",
+        /// Backends that come and go, beside those under `backends`: one of `dns` and `file`; null: none. A source's failure
+        /// loses no backend: its last good answer holds.
+        discovery: Option<Discovery> = "null",
         /// How a new session finds its backend.
         balance: Balance = "{}",
         /// How a session stays on its backend.
@@ -26,10 +29,13 @@ keys! {
         retries: Retries = "{}",
         /// Bounds on what each backend is given at once.
         limits: PoolLimits = "{}",
+        /// What happens to a backend that is no longer named, by the configuration or by discovery: `drain`: it keeps its
+        /// sessions and takes no new ones, until it has none or the deadline passes; `at_once`: its sessions move.
+        removal: Word<Removal> = "drain",
+        /// How backends drain.
+        drain: Drain = "{}",
     }
     refused [
-        instead("discovery", "remove it, and list the backends under `backends`"),
-        instead("drain", "remove it; a backend with `state: draining` drains until it is taken out"),
         instead("tls", "remove it; backends are spoken to without TLS"),
         instead("http", "remove it; backends are spoken to in HTTP/1.1"),
     ]
@@ -69,6 +75,14 @@ keys! {
         wait: Time = "5s",
         /// Whether requests of running sessions go in before those of new ones.
         existing_sessions_first: Switch = "true",
+    }
+}
+
+keys! {
+    /// How backends drain.
+    struct Drain {
+        /// How long a draining backend keeps its sessions; then they move.
+        deadline: Time = "30m",
     }
 }
 

@@ -52,7 +52,7 @@ impl Exchange {
             let rings = Arc::clone(&bell);
             let journal = Arc::new(Journal::with_bell(JOURNAL_LENGTH, move || rings.ring()));
             served.policy.learned.attach(&journal);
-            served.policy.learned.set_fed(true);
+            served.policy.learned.feed_begins();
             (served.pool.name().clone(), Arc::clone(&served.policy.learned), journal)
         };
         Self { tables: snapshot.pools.iter().map(table).collect(), bell }
@@ -60,25 +60,16 @@ impl Exchange {
 
     /// Sends everything that is learned.
     pub(super) fn send_all(&self, wire: &Wire, now: Now) -> Result<(), HandoverError> {
-        for (pool, learned, _) in &self.tables {
-            for sessions in learned.export(now) {
-                let changes: Vec<_> = sessions.into_iter().map(Change::Learned).collect();
-                record::encode(pool, &changes).try_for_each(|body| wire.send(Kind::Sessions, &body))?;
-            }
-        }
-        Ok(())
+        self.tables.iter().try_for_each(|(pool, learned, _)| send_table(wire, pool, learned, now))
     }
 
-    /// Sends what has changed since the last time.
-    pub(super) fn send_changes(&self, wire: &Wire) -> Result<(), HandoverError> {
+    /// Sends what has changed since the last time; all of a table whose journal could not hold it.
+    fn send_changes(&self, wire: &Wire) -> Result<(), HandoverError> {
         for (pool, learned, journal) in &self.tables {
             let batch = journal.take();
-            record::encode(pool, &batch.changes).try_for_each(|body| wire.send(Kind::Sessions, &body))?;
+            send(wire, pool, &batch.changes)?;
             if batch.overflowed {
-                for sessions in learned.export(Now::read()) {
-                    let changes: Vec<_> = sessions.into_iter().map(Change::Learned).collect();
-                    record::encode(pool, &changes).try_for_each(|body| wire.send(Kind::Sessions, &body))?;
-                }
+                send_table(wire, pool, learned, Now::read())?;
             }
         }
         Ok(())
@@ -145,11 +136,22 @@ impl Exchange {
     }
 }
 
+fn send_table(wire: &Wire, pool: &PoolName, learned: &Learned, now: Now) -> Result<(), HandoverError> {
+    learned.export(now).try_for_each(|sessions| {
+        let changes: Vec<_> = sessions.into_iter().map(Change::Learned).collect();
+        send(wire, pool, &changes)
+    })
+}
+
+fn send(wire: &Wire, pool: &PoolName, changes: &[Change]) -> Result<(), HandoverError> {
+    record::encode(pool, changes).try_for_each(|body| wire.send(Kind::Sessions, &body))
+}
+
 impl Drop for Exchange {
     fn drop(&mut self) {
         for (_, learned, journal) in &self.tables {
             learned.detach(journal);
-            learned.set_fed(false);
+            learned.feed_ends();
         }
     }
 }
