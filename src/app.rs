@@ -297,7 +297,8 @@ impl Bound {
             retire: stop.sayer(),
         };
         let (tell, started) = mpsc::channel();
-        let mut server = Server::new_with_opt_and_conf(None, self.conf);
+        let conf = ServerConf { grace_period_seconds: Some(NEVER_S), ..self.conf };
+        let mut server = Server::new_with_opt_and_conf(None, conf);
         server.bootstrap();
         let listeners = HttpListeners::new(self.doors, threads);
         let listeners = listeners.when_started(move || {
@@ -392,6 +393,12 @@ impl Running {
         }
     }
 }
+
+/// Pingora's own grace period: longer than any process lives. When one ends, so do the threads of its runtimes, and threads
+/// that are started later find handles of the dead runtimes in their place (`pingora_runtime` keeps them by thread
+/// ids, which are reused): another balancer in the same program would drop its connections. Ours is kept by
+/// [`wait_for_drain`], and the process that then ends takes the threads with it.
+const NEVER_S: u64 = 10 * 365 * 24 * 3600;
 
 /// Tries of one request are counted by its pool; this only bounds them all.
 const MAX_TRIES: usize = 16;

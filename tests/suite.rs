@@ -34,6 +34,9 @@ mod discovery;
 #[path = "suite/docs.rs"]
 mod docs;
 #[cfg(test)]
+#[path = "suite/embedded.rs"]
+mod embedded;
+#[cfg(test)]
 #[path = "suite/evidence.rs"]
 mod evidence;
 #[cfg(test)]

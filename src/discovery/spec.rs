@@ -28,7 +28,7 @@ impl Spec {
 pub enum OnEmpty {
     /// A failure: the last good answer stays in force.
     Keep,
-    /// That there are none, once it was seen [`EMPTY_LOOKS`] times in a row.
+    /// That there are none, once it was seen three times in a row.
     Remove,
 }
 
