@@ -1,0 +1,201 @@
+//! A balancer whose listeners are bound: its services are put together here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use pingora::proxy::HttpProxy;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server};
+use pingora::services::background::{BackgroundService, GenBackgroundService};
+use tokio::sync::watch;
+
+use super::running::{NEVER_S, Run, Running};
+use crate::admin::{AdminApp, AdminService, AdminSocket, Guard, ListenerHandle, Parts};
+use crate::config::checked::AdminListen;
+use crate::error::Error;
+use crate::l7::Proxy;
+use crate::lifecycle::{
+    Asked, Control, ControlService, DiscoveryService, Estate, HealthService, Heirloom, Inheritance, PidFile,
+    SharingService, Stop, Stopper,
+};
+use crate::listen::{Door, HttpListeners};
+use crate::names::ListenerName;
+use crate::snapshot::Current;
+use crate::store::Keeper;
+use crate::telemetry;
+
+type Doors = Vec<(std::net::TcpListener, Arc<Door<HttpProxy<Proxy>>>)>;
+
+/// A balancer whose listeners are bound, but do not accept yet.
+pub struct Bound {
+    pub(super) doors: Doors,
+    pub(super) current: Arc<Current>,
+    pub(super) counts: Arc<telemetry::Counts>,
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) conf: ServerConf,
+    pub(super) pid_file: Option<PathBuf>,
+    pub(super) control: Arc<Control>,
+    pub(super) changed: watch::Receiver<()>,
+    pub(super) upgrade_sock: PathBuf,
+    pub(super) inherited: Option<Inheritance>,
+    pub(super) asked: Option<Asked>,
+    pub(super) admin: Option<(AdminSocket, AdminListen)>,
+}
+
+impl Bound {
+    /// Where each listener listens; tells the port where the configuration has 0.
+    pub fn addresses(&self) -> Vec<(ListenerName, SocketAddr)> {
+        let address = |(socket, door): &(std::net::TcpListener, Arc<Door<HttpProxy<Proxy>>>)| {
+            Some((door.facts().name.clone(), socket.local_addr().ok()?))
+        };
+        self.doors.iter().filter_map(address).collect()
+    }
+
+    /// Where the admin API listens, if it does so on an IP address.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.0.address()
+    }
+
+    /// The snapshot in force.
+    pub fn current(&self) -> &Arc<Current> {
+        &self.current
+    }
+
+    /// What changes the configuration in force.
+    pub fn control(&self) -> &Arc<Control> {
+        &self.control
+    }
+
+    /// Counts of requests by reason.
+    pub fn counts(&self) -> &Arc<telemetry::Counts> {
+        &self.counts
+    }
+
+    /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once). SIGHUP reloads the file, SIGUSR2
+    /// lets a new process take over.
+    ///
+    /// # Errors
+    /// The server could not be started.
+    pub fn run(mut self) -> Result<(), Error> {
+        let pid_file = self.pid_file.take();
+        let upgrade_sock = std::mem::take(&mut self.upgrade_sock);
+        for (name, address) in self.addresses() {
+            log::info!("listener {name} on {address}");
+        }
+        if let Some((admin, _)) = &self.admin {
+            log::info!("admin API on {admin}");
+        }
+        let inherited = self.inherited.take();
+        let (run, _stopper) = self.start(true)?;
+        run.wait_until_started();
+        let cannot = |source| Error::System { what: "cannot write server.pid_file", source };
+        let fail = |error: &Error| inherited.as_ref().into_iter().for_each(|it| it.fail(error));
+        let pid_file = pid_file.as_deref().map(PidFile::write).transpose().map_err(cannot);
+        let _pid_file = pid_file.inspect_err(fail)?;
+        if let Some(inherited) = inherited {
+            inherited.ready();
+        }
+        run.wait_for_successors(&upgrade_sock);
+        run.wait();
+        Ok(())
+    }
+
+    /// Runs beside the program that embeds it, until the result is stopped or dropped. Leaves signals alone.
+    ///
+    /// # Errors
+    /// The server could not be started.
+    pub fn spawn(self) -> Result<Running, Error> {
+        let (run, stopper) = self.start(false)?;
+        let waiter = std::thread::Builder::new().name("steadfast".to_owned()).spawn(move || run.wait());
+        let waiter = waiter.map_err(|source| Error::System { what: "cannot start a thread", source })?;
+        Ok(Running { stopper: Some(stopper), waiter: Some(waiter) })
+    }
+
+    /// The admin API, if there is to be one.
+    fn admin(&mut self) -> Option<AdminService> {
+        let (socket, listen) = self.admin.take()?;
+        let listener = |(socket, door): &(std::net::TcpListener, Arc<Door<HttpProxy<Proxy>>>)| {
+            let (name, counts) = (door.facts().name.clone(), Arc::clone(door.counts()));
+            Some(ListenerHandle { name, address: socket.local_addr().ok()?, counts })
+        };
+        let parts = Parts {
+            current: Arc::clone(&self.current),
+            control: Arc::clone(&self.control),
+            counts: Arc::clone(&self.counts),
+            listeners: self.doors.iter().filter_map(listener).collect(),
+        };
+        let guard = Guard::new(socket.address());
+        Some(AdminService::new(socket, &listen, Arc::new(AdminApp::new(parts, guard))))
+    }
+
+    fn start(mut self, signals: bool) -> Result<(Run, Stopper), Error> {
+        let grace = Duration::from_secs(self.conf.grace_period_seconds.unwrap_or(0));
+        let threads = self.conf.threads;
+        let admin = self.admin();
+        let counts = self.doors.iter().map(|(_, door)| Arc::clone(door.counts())).collect();
+        let cannot = |source| Error::System { what: "cannot listen to SIGHUP and SIGUSR2", source };
+        let asked = match (signals, self.asked) {
+            (false, _) => None,
+            (true, Some(asked)) => Some(asked),
+            (true, None) => Some(Asked::hear().map_err(cannot)?),
+        };
+        let addresses = self.control.addresses();
+        let heirlooms = self.doors.iter().zip(addresses).filter_map(|((socket, door), address)| {
+            let (address, socket) = (address.to_string(), socket.try_clone().ok()?.into());
+            Some(Heirloom { address, socket, facts: Arc::clone(door.facts()) })
+        });
+        let heirlooms = heirlooms.chain(admin.as_ref().and_then(AdminService::heirloom));
+        let (stop, stopper, said) = Stop::new(signals);
+        let estate = Estate {
+            sockets: heirlooms.collect(),
+            control: Arc::clone(&self.control),
+            current: Arc::clone(&self.current),
+            keeper: self.keeper,
+            retire: stop.sayer(),
+        };
+        let (tell, started) = mpsc::channel();
+        let conf = ServerConf { grace_period_seconds: Some(NEVER_S), ..self.conf };
+        let mut server = Server::new_with_opt_and_conf(None, conf);
+        server.bootstrap();
+        let listeners = HttpListeners::new(self.doors, threads);
+        let listeners = listeners.when_started(move || {
+            // Whoever embeds us does not wait for the word.
+            let _ = tell.send(());
+        });
+        server.add_service(listeners);
+        let (ends, ended) = watch::channel(());
+        let (current, changed) = (Arc::clone(&self.current), self.changed.clone());
+        server.add_service(background("share", SharingService { current, changed, ended }));
+        if let Some(admin) = admin {
+            server.add_service(admin);
+        }
+        let health = HealthService { current: self.current, changed: self.changed.clone() };
+        server.add_service(background("health", health));
+        let (control, changed) = (Arc::clone(&self.control), self.changed.clone());
+        server.add_service(background("discovery", DiscoveryService { control, changed }));
+        server.add_service(background("control", ControlService::new(self.control, asked)));
+        // Pingora sleeps its whole grace period; nobody waits for that thread.
+        let run = move || server.run(RunArgs { shutdown_signal: Box::new(stop) });
+        let thread = std::thread::Builder::new().name("pingora".to_owned()).spawn(run);
+        thread.map_err(|source| Error::System { what: "cannot start a thread", source })?;
+        Ok((Run { said, started, counts, grace, estate: Arc::new(estate), ends }, stopper))
+    }
+}
+
+/// A service beside the listeners, on one thread of its own.
+fn background<S: BackgroundService + Send + Sync + 'static>(
+    name: &str,
+    service: S,
+) -> GenBackgroundService<S> {
+    let mut service = GenBackgroundService::new(name.to_owned(), Arc::new(service));
+    service.threads = Some(1);
+    service
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bound").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}

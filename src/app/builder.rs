@@ -1,0 +1,160 @@
+//! The builder: from a configuration to bound listeners.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pingora::proxy::HttpProxy;
+
+use super::bound::Bound;
+use super::inherit::{admin_socket, inheritance, upgrade_sock};
+use super::settings::{server_conf, server_conf_copy};
+use crate::clock::Now;
+use crate::config::{self, Checked};
+use crate::error::Error;
+use crate::hooks::{Chain, Hook};
+use crate::l7::Proxy;
+use crate::lifecycle::{
+    Asked, BoundListener, Control, Inheritance, Start, bounds, first_answers, tell_predecessor,
+};
+use crate::listen::{Acceptance, Door, ListenerFacts, bind};
+use crate::snapshot::{Current, Secrets};
+use crate::store::Keeper;
+use crate::telemetry;
+
+/// A balancer that is being put together.
+///
+/// ```no_run
+/// # fn main() -> Result<(), steadfast::Error> {
+/// steadfast::Steadfast::from_file("conf/tomcat.yaml")?.run()
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Steadfast {
+    checked: Checked,
+    hooks: Chain,
+    /// The file to reload from.
+    source: Option<PathBuf>,
+    /// Whether it takes over from the process that serves.
+    upgrades: bool,
+}
+
+impl Steadfast {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// Every problem of the file, each with its position.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let checked = config::load(path).inspect_err(|problems| tell_predecessor(problems))?;
+        Ok(Self { source: Some(path.to_owned()), ..Self::from_checked(checked) })
+    }
+
+    /// Takes a configuration that was checked already.
+    pub fn from_checked(checked: Checked) -> Self {
+        Self { checked, hooks: Chain::default(), source: None, upgrades: false }
+    }
+
+    /// Adds a hook behind those added before.
+    #[must_use]
+    pub fn hook(mut self, hook: impl Hook) -> Self {
+        self.hooks.add(hook);
+        self
+    }
+
+    /// Compiles the snapshot and binds every listener.
+    ///
+    /// # Errors
+    /// A secret cannot be read or made, or an address cannot be bound.
+    pub fn bind(self) -> Result<Bound, Error> {
+        self.bind_with(None)
+    }
+
+    /// The same, going on where another process was.
+    fn bind_with(self, mut inherited: Option<Inheritance>) -> Result<Bound, Error> {
+        let secrets = Secrets::open(&self.checked)?;
+        let conf = server_conf(&self.checked);
+        let pid_file = self.checked.server.pid_file.clone();
+        let state_dir = self.checked.state_dir.clone();
+        let upgrade_sock = upgrade_sock(&self.checked);
+        let sockets = self
+            .checked
+            .listeners
+            .iter()
+            .map(|listener| {
+                let address = listener.address.to_string();
+                let inherited = inherited.as_mut().and_then(|it| it.socket(&listener.name, &address));
+                let socket = inherited.map(std::net::TcpListener::from);
+                Ok((socket.map_or_else(|| bind(listener.address), Ok)?, listener.clone()))
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let admin_listen = self.checked.admin.as_ref().map(|admin| admin.listen.clone());
+        let admin = admin_listen
+            .map(|listen| Ok::<_, Error>((admin_socket(&listen, &mut inherited)?, listen)))
+            .transpose()?;
+        let now = Now::read();
+        let world = inherited.as_ref().map(Inheritance::world).unwrap_or_default();
+        let start = Start::new(self.checked, secrets, world, now);
+        let snapshot = start.compile(now);
+        if let Some(inherited) = &mut inherited {
+            inherited.enter(&snapshot, now);
+        }
+        let current = Arc::new(Current::new(snapshot));
+        // Before the first request, so that it finds the sessions of the last run.
+        let keeper = Arc::new(Keeper::start(&state_dir, current.load().kept()));
+        let counts = Arc::new(telemetry::Counts::default());
+        let proxy = Proxy::new(Arc::clone(&current), self.hooks, Arc::clone(&counts));
+        let mut proxy = HttpProxy::new(proxy, Arc::new(server_conf_copy(&conf)));
+        proxy.handle_init_modules();
+        let proxy = Arc::new(proxy);
+        let doors = sockets.into_iter().enumerate().map(|(index, (socket, listener))| {
+            let facts =
+                ListenerFacts { name: listener.name.clone(), index, acceptance: Acceptance::default() };
+            let door = Door::new(Arc::clone(&proxy), Arc::new(facts), bounds(&listener), Arc::default());
+            (socket, listener.address, Arc::new(door))
+        });
+        let (mut listeners, mut bound) = (Vec::new(), Vec::new());
+        for (socket, address, door) in doors {
+            let (name, bounds) = (door.facts().name.clone(), Arc::clone(door.bounds()));
+            bound.push(BoundListener { name, address, bounds });
+            listeners.push((socket, door));
+        }
+        let (control, changed) =
+            Control::new(self.source, Arc::clone(&current), Arc::clone(&keeper), bound, start);
+        let control = Arc::new(control);
+        first_answers(&control);
+        Ok(Bound {
+            doors: listeners,
+            current,
+            counts,
+            keeper,
+            conf,
+            pid_file,
+            control,
+            changed,
+            upgrade_sock,
+            inherited,
+            asked: None,
+            admin,
+        })
+    }
+
+    /// Runs until SIGTERM, SIGQUIT (running requests finish) or SIGINT (at once). SIGHUP reloads the file, SIGUSR2
+    /// lets a new process take over. A process that was started for that goes on where the old one was.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn run(self) -> Result<(), Error> {
+        let cannot = |source| Error::System { what: "cannot listen to SIGHUP and SIGUSR2", source };
+        let asked = Asked::hear().map_err(cannot)?;
+        let inherited = inheritance(self.upgrades, &self.checked);
+        let bound = self.bind_with(inherited).inspect_err(|error| tell_predecessor(error))?;
+        Bound { asked: Some(asked), ..bound }.run()
+    }
+
+    /// Takes over from the process that serves with this configuration, if there is one.
+    #[must_use]
+    pub fn upgrade(mut self) -> Self {
+        self.upgrades = true;
+        self
+    }
+}

@@ -1,0 +1,53 @@
+//! How backends are watched.
+
+use std::time::Duration;
+
+/// How backends are watched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    /// The active check, if any.
+    pub check: Option<Check>,
+    /// From the start of one check to the next. Default 2 s.
+    pub interval: Duration,
+    /// For one check, whole. Default 1 s.
+    pub timeout: Duration,
+    /// Successes in a row that bring a backend up. Default 2.
+    pub rise: u32,
+    /// Failures in a row that take it down. Default 3.
+    pub fall: u32,
+    /// Whether existing sessions are still tried at home when only the check fails. Default true (`try_home`).
+    pub try_home: bool,
+    /// Ejection by what real requests meet.
+    pub passive: Passive,
+    /// How long a backend that came up takes to reach its full share of new sessions; zero: at once.
+    pub slow_start: Duration,
+}
+
+/// An active check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// A TCP connection is accepted.
+    Tcp,
+    /// A GET is answered with an expected status.
+    Http(HttpCheck),
+}
+
+/// A GET that is to be answered with an expected status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpCheck {
+    /// Path and query. Default `/`.
+    pub path: String,
+    /// `Host` to send; `None`: the backend's address.
+    pub host: Option<String>,
+    /// Inclusive ranges of good status codes. Default 200–399.
+    pub expect: Vec<(u16, u16)>,
+}
+
+/// Ejection by what real requests meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passive {
+    /// Failures in a row (refused, reset, timed out; not statuses) that eject; 0: off. Default 5.
+    pub consecutive_failures: u32,
+    /// How long an ejected backend takes nothing before it is tried again. Default 10 s.
+    pub eject: Duration,
+}

@@ -1,0 +1,63 @@
+//! What a checked configuration proves: plain, typed, complete, with every default filled in.
+//!
+//! `snapshot::compile` consumes it; nothing of it lives on as run-time state.
+
+mod affinity;
+mod health;
+mod listener;
+mod pool;
+mod server;
+
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+pub use self::affinity::{
+    Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
+};
+pub use self::health::{Check, Health, HttpCheck, Passive};
+pub use self::listener::{Listener, ListenerLimits, ListenerTimeouts, Route};
+pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
+pub use self::server::{Admin, AdminListen, Server};
+pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};
+use super::report::Problem;
+
+/// A configuration without errors.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// Pingora's own server settings.
+    pub server: Server,
+    /// Where keys made at first start, and later the learned sessions, are kept.
+    pub state_dir: PathBuf,
+    /// The keys of the load-balancer cookie: the first seals, all open. Empty: one is made in `state_dir`.
+    pub keys: Vec<TokenKey>,
+    /// The secret of all hashes, which key rotation does not touch. `None`: one is made in `state_dir`.
+    pub affinity_seed: Option<Secret>,
+    /// The admin API, if there is to be one.
+    pub admin: Option<Admin>,
+    /// The addresses that are accepted on.
+    pub listeners: Vec<Listener>,
+    /// The pools, in the order of the file.
+    pub pools: Vec<Pool>,
+    /// What is legal but probably not meant.
+    pub warnings: Vec<Problem>,
+}
+
+/// Secret bytes that are wiped when dropped and never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Zeroizing<Vec<u8>>);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// One key of the key ring.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenKey {
+    /// The key's id; tokens carry a digest of it.
+    pub id: String,
+    /// 32 bytes.
+    pub secret: Secret,
+}
