@@ -52,6 +52,9 @@ mod hooks;
 #[path = "suite/hostile_tokens.rs"]
 mod hostile_tokens;
 #[cfg(test)]
+#[path = "suite/layer4.rs"]
+mod layer4;
+#[cfg(test)]
 #[path = "suite/limits.rs"]
 mod limits;
 #[cfg(test)]

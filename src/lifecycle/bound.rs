@@ -16,8 +16,8 @@ pub(crate) struct BoundListener {
     pub(crate) name: ListenerName,
     /// As the configuration has it; the port may be 0.
     pub(crate) address: SocketAddr,
-    /// What the door goes by, from the next connection on.
-    pub(crate) bounds: Arc<ArcSwap<Bounds>>,
+    /// What the door goes by, from the next connection on; `None`: layer 4 has no door, and goes by the snapshot.
+    pub(crate) bounds: Option<Arc<ArcSwap<Bounds>>>,
 }
 
 impl BoundListener {
@@ -33,13 +33,18 @@ impl BoundListener {
             Some(listener) if listener.address != self.address => {
                 Some(format!("listener `{}` was on {}", self.name, self.address))
             }
+            Some(listener) if listener.layer4.is_none() != self.bounds.is_some() => {
+                Some(format!("listener `{}` spoke another protocol", self.name))
+            }
             Some(_) => None,
         }
     }
 
     /// Goes by the configuration from the next connection on.
     pub(super) fn follow(&self, listener: &Listener) {
-        self.bounds.store(Arc::new(bounds(listener)));
+        if let Some(current) = &self.bounds {
+            current.store(Arc::new(bounds(listener)));
+        }
     }
 }
 

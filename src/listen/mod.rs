@@ -8,6 +8,7 @@
 //!
 //! May use `names` and `clock`; the application behind the door is a type parameter.
 
+mod accept;
 mod acceptance;
 mod bind;
 mod chunked;
@@ -19,6 +20,7 @@ mod service;
 mod stream;
 mod unix;
 
+pub(crate) use accept::{accept, on_own_thread};
 pub use acceptance::{Acceptance, Accepting};
 pub use bind::{BindError, bind};
 pub use connection::{Connection, ListenerFacts};

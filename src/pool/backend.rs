@@ -105,6 +105,11 @@ impl Pool {
         self.by_tag.get(&tag).copied()
     }
 
+    /// How a new session finds its backend.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     /// The secret of every hash.
     pub fn seed(&self) -> &HashSeed {
         &self.seed
@@ -134,6 +139,12 @@ impl Pool {
     /// The successor if `gone` were gone, too.
     pub fn successor_without(&self, gone: BackendIndex, key: u64, now: Now) -> Option<BackendIndex> {
         self.ring.find(key, |index| index != gone && self.takes_new(index, now))
+    }
+
+    /// The first backend from `key` on that takes new sessions and has room; where none has, the successor, to be waited
+    /// for.
+    pub fn successor_with_room(&self, key: u64, now: Now) -> Option<BackendIndex> {
+        self.ring.find(key, |index| self.welcomes(index, now)).or_else(|| self.successor(key, now))
     }
 
     /// A backend for a new session, by the pool's algorithm. `draw` is random.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pingora::upstreams::peer::HttpPeer;
 use siphasher::sip::SipHasher24;
 
+use super::layer4;
 use super::secrets::Secrets;
 use super::served::{RetryPolicy, ServedListener, ServedPool, Snapshot};
 use crate::affinity::{
@@ -40,6 +41,7 @@ fn listener(listener: checked::Listener) -> ServedListener {
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,
         write_timeout: listener.timeouts.write,
+        layer4: listener.layer4.and_then(|layer4| layer4::listener(layer4, &listener.limits)),
     }
 }
 
@@ -75,6 +77,7 @@ fn served(
     let shared = engine.map(|engine| shared(&table, self::engine(engine), earlier));
     let kept = (config.affinity.learn.persist && binds).then_some(table);
     let drains = drains(&config);
+    let (flows, connect_timeout) = (config.affinity.source_address.map(layer4::flows), config.timeouts.connect);
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
     let spec = PoolSpec {
@@ -118,6 +121,8 @@ fn served(
         kept,
         shared,
         book,
+        flows,
+        connect_timeout,
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
-use crate::affinity::Policy;
+use super::layer4::ServedLayer4;
+use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
 use crate::names::{BackendIndex, ListenerName, PoolName};
@@ -71,6 +72,8 @@ pub struct ServedListener {
     pub body_timeout: Duration,
     /// For one write to the client.
     pub write_timeout: Duration,
+    /// What it speaks instead of HTTP, if it does not.
+    pub layer4: Option<ServedLayer4>,
 }
 
 /// One pool, with everything that a request needs of it.
@@ -94,6 +97,10 @@ pub struct ServedPool {
     pub shared: Option<Arc<SharedTable>>,
     /// What became of its sessions.
     pub book: SessionBook,
+    /// In a pool of layer 4: how clients are told apart. `policy.learned` is its flow table.
+    pub flows: Option<FlowPolicy>,
+    /// For a connection to a backend.
+    pub connect_timeout: Duration,
 }
 
 impl ServedPool {

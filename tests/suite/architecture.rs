@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("snapshot", &["config", "route", "pool", "affinity", "health", "store", "telemetry", "discovery"]),
     ("l7", &["snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
     ("lifecycle", &["config", "snapshot", "store", "affinity", "pool", "health", "discovery", "listen"]),
-    ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
+    ("l4", &["snapshot", "route", "affinity", "pool", "health", "telemetry", "listen"]),
     ("discovery", &["pool"]),
     ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "affinity", "pool"]),
     ("error", &["config", "listen", "snapshot"]),

@@ -99,6 +99,11 @@ impl Learned {
         (self.capacity, self.idle) == (capacity, idle)
     }
 
+    /// How long a session may be unused.
+    pub fn idle(&self) -> Duration {
+        self.idle
+    }
+
     /// A table of another size with the same sessions, as many of the most recent as it has room for.
     pub fn resized(&self, capacity: usize, idle: Duration, now: Now) -> Self {
         let table = Self::new(capacity, idle);

@@ -2,13 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Surroundings, all, size};
+use super::{Surroundings, all, layer4, size};
 use crate::config::checked::{Listener, ListenerLimits, ListenerTimeouts, Route};
 use crate::config::collections::Named;
 use crate::config::model;
 use crate::config::network::{Address, Network};
 use crate::config::read::Spanned;
 use crate::config::report::{Code, Place, nearest};
+use crate::config::text::Name;
 use crate::config::units::Bytes;
 use crate::config::words::{Protocol, Word};
 use crate::names::ListenerName;
@@ -67,8 +68,10 @@ fn unused_pools(
     let Some(Named(pools)) = pools.get() else { return };
     let mut used = Vec::new();
     for listener in listeners {
-        let Some(routes) = listener.get().and_then(|listener| listener.routes.get()) else { return };
+        let Some(listener) = listener.get() else { return };
+        let Some(routes) = listener.routes.get() else { return };
         let names = routes.iter().map(|route| route.get()?.pool.get());
+        let names = names.chain(listener.pool.get().and_then(Option::as_ref).map(Some));
         let Some(names) = names.collect::<Option<Vec<_>>>() else { return };
         if names.is_empty()
             || names.iter().any(|name| !pools.iter().any(|(pool, _)| pool.get() == Some(name)))
@@ -91,10 +94,15 @@ fn listener(
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<Listener> {
-    let model::Listener { name, protocol, address, trusted_proxies, limits, timeouts, routes } =
-        listener.value?;
-    let routes = self::routes(routes, pools, around);
-    let Word(Protocol::Http) = protocol.value?;
+    let listener = listener.value?;
+    let layer4 = layer4::listener(&listener, pools, around);
+    let model::Listener { name, protocol, address, trusted_proxies, limits, timeouts, routes, .. } = listener;
+    let routes = match protocol.value {
+        Some(Word(Protocol::Tcp)) => Some(Vec::new()),
+        // Where it is a slip, what the routes say is still looked at.
+        None if !routes.given => None,
+        Some(Word(Protocol::Http)) | None => self::routes(routes, pools, around),
+    };
     let networks =
         trusted_proxies.value?.into_iter().map(|proxy| proxy.value.map(|Network(network)| network));
     Some(Listener {
@@ -104,6 +112,7 @@ fn listener(
         limits: self::limits(limits)?,
         timeouts: self::timeouts(timeouts)?,
         routes: routes?,
+        layer4: layer4?,
     })
 }
 
@@ -112,8 +121,13 @@ fn routes(
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<Vec<Route>> {
-    let place = routes.place;
+    let (place, given) = (routes.place, routes.given);
     let routes = routes.value?;
+    if !given {
+        let help = "add `routes: [{ pool: NAME }]` here";
+        around.error(Code::MissingKey, &place, "`routes` is missing", help);
+        return None;
+    }
     let Some(first) = routes.first() else {
         around.error(
             Code::MissingKey,
@@ -128,16 +142,17 @@ fn routes(
         let message = format!("this route can never match: the route on line {first} takes every request");
         around.error(Code::Unused, &route.place, message, "keep one of them");
     }
-    all(routes.into_iter().map(|route| Some(Route { pool: pool(&route.value?, pools, around)? })))
+    let pool = |route: model::Route| pool(route.pool.get()?, &route.pool.place, pools, around);
+    all(routes.into_iter().map(|route| Some(Route { pool: pool(route.value?)? })))
 }
 
-/// The index of the pool that a route names.
-fn pool(
-    route: &model::Route,
+/// The index of the pool that a route or a listener names.
+pub(super) fn pool(
+    name: &Name,
+    place: &Place,
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<usize> {
-    let name = route.pool.get()?;
     let Named(pools) = pools.get()?;
     let found = pools.iter().position(|(pool, _)| pool.get() == Some(name));
     // That there is no pool at all is said once, where the pools should be.
@@ -147,7 +162,7 @@ fn pool(
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("defined under `pools`: {}", names.collect::<Vec<_>>().join(", ")),
         };
-        around.error(Code::Unresolved, &route.pool.place, format!("no pool is named `{}`", name.0), help);
+        around.error(Code::Unresolved, place, format!("no pool is named `{}`", name.0), help);
     }
     found
 }

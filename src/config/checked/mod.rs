@@ -4,6 +4,7 @@
 
 mod affinity;
 mod health;
+mod layer4;
 mod listener;
 mod pool;
 mod server;
@@ -16,6 +17,7 @@ pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
 pub use self::health::{Check, Health, HttpCheck, Passive};
+pub use self::layer4::{Layer4, SourceAddress, Tcp};
 pub use self::listener::{Listener, ListenerLimits, ListenerTimeouts, Route};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub use self::server::{Admin, AdminListen, Server};

@@ -1,5 +1,6 @@
 //! `listeners`: where clients arrive.
 
+use super::Tcp;
 use crate::config::network::{Address, Network};
 use crate::config::read::{Spanned, instead, keys, later};
 use crate::config::text::Name;
@@ -11,7 +12,7 @@ keys! {
     struct Listener {
         /// Its name in log and metrics, unique.
         name: Name,
-        /// What is spoken here.
+        /// What is spoken here: `http`, or any protocol over `tcp`.
         protocol: Word<Protocol> = "http",
         /// IP address and port to listen on, such as `0.0.0.0:8080` or `[::]:8080`.
         address: Address,
@@ -21,11 +22,14 @@ keys! {
         limits: Limits = "{}",
         /// Bounds on how long a client may take.
         timeouts: Timeouts = "{}",
-        /// Tried in order; the first that matches chooses the pool.
-        routes: Vec<Spanned<Route>>,
+        /// For `http`: tried in order; the first that matches chooses the pool. At least one.
+        routes: Vec<Spanned<Route>> = "[]",
+        /// For `tcp`: the pool that every connection goes to; null: none.
+        pool: Option<Name> = "null",
+        /// For `tcp`: how connections are kept.
+        tcp: Tcp = "{}",
     }
     refused [
-        instead("pool", "write `routes: [{ pool: NAME }]`"),
         instead("tls", "remove it, and end TLS in front of Steadfast for now"),
         instead("proxy_protocol", "remove it; `trusted_proxies` believes `X-Forwarded-For` instead"),
         later("http2"),
