@@ -75,6 +75,7 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
         reused: false,
         preflight,
     }));
+    ctx.phases.placed();
     remember(ctx);
     Ok(false)
 }
@@ -253,6 +254,7 @@ fn preferred(
 pub(super) fn remember(ctx: &RequestContext) {
     let Stage::Placed(placed) = &ctx.stage else { return };
     let (served, decision) = (&placed.served, &placed.decision);
+    served.meter.decided(decision.reason);
     affinity::note(decision, &placed.evidence, &served.policy, &served.pool, ctx.arrived);
     if decision.reason == Reason::New
         && served.policy.first_contact != FirstContact::Balance

@@ -46,6 +46,7 @@ async fn again(ctx: &mut RequestContext) -> Result<()> {
     let decision = settle(&placed.served, &placed.evidence, Now::read()).await.map_err(refused)?;
     let (decision, permit) = admit(&placed.served, &placed.evidence, decision).await.map_err(refused)?;
     (placed.permit, placed.decision) = (permit, decision);
+    ctx.phases.placed();
     remember(ctx);
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::health::{Check, CheckSpec, HttpProbe};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{EngineSettings, KeptPool, SharedTable};
-use crate::telemetry::SessionBook;
+use crate::telemetry::{PoolMeter, SessionBook};
 
 impl Snapshot {
     /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
@@ -28,11 +28,16 @@ impl Snapshot {
             let earlier = before.and_then(|before| before.pool_named(&pool.name));
             Arc::new(served(pool, PoolIndex(index), secrets, earlier.map(AsRef::as_ref), now))
         });
-        Self { pools: pools.collect(), listeners: checked.listeners.into_iter().map(listener).collect() }
+        let pools = pools.collect();
+        let listeners = checked.listeners.into_iter().map(|config| {
+            let earlier = before.and_then(|before| before.listener_named(&config.name));
+            listener(config, earlier)
+        });
+        Self { pools, listeners: listeners.collect() }
     }
 }
 
-fn listener(listener: checked::Listener) -> ServedListener {
+fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> ServedListener {
     let pool = |route: checked::Route| u16::try_from(route.pool).ok().map(PoolIndex);
     ServedListener {
         name: listener.name,
@@ -42,6 +47,7 @@ fn listener(listener: checked::Listener) -> ServedListener {
         body_timeout: listener.timeouts.body,
         write_timeout: listener.timeouts.write,
         layer4: listener.layer4.and_then(|layer4| layer4::listener(layer4, &listener.limits)),
+        meter: earlier.map(|earlier| earlier.meter.clone()).unwrap_or_default(),
     }
 }
 
@@ -79,6 +85,7 @@ fn served(
     let drains = drains(&config);
     let (flows, connect_timeout) = (config.affinity.source_address.map(layer4::flows), config.timeouts.connect);
     let backends = config.backends.iter().map(|backend| backend.id.clone());
+    let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
     let spec = PoolSpec {
         name: config.name,
@@ -123,6 +130,7 @@ fn served(
         book,
         flows,
         connect_timeout,
+        meter,
     }
 }
 
