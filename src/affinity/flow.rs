@@ -75,7 +75,9 @@ impl Flow {
             Mode::Hash => return to(pool.successor(key, at.now), Reason::Hash),
             Mode::None => return to(pool.place(at.draw, at.now, at.draw), Reason::New),
         }
-        let Some(home) = policy.learned.find(&self.0, at.now) else { return self.first_choice(policy, pool, at) };
+        let Some(home) = policy.learned.find(&self.0, at.now) else {
+            return self.first_choice(policy, pool, at);
+        };
         if let Some(index) = pool.find_tag(home)
             && let Some(backend) = pool.backend(index)
         {
@@ -114,7 +116,14 @@ impl Flow {
     }
 
     /// Remembers that the client is served there, and says what that means. `origin`: whether its address is proven.
-    pub fn note(&self, decision: &Decision, policy: &Policy, pool: &Pool, origin: Origin, now: Now) -> FlowNote {
+    pub fn note(
+        &self,
+        decision: &Decision,
+        policy: &Policy,
+        pool: &Pool,
+        origin: Origin,
+        now: Now,
+    ) -> FlowNote {
         let kept = FlowNote { outcome: Outcome::Kept, moved_from: None };
         let (Mode::Bind, Some(backend)) = (policy.mode, pool.backend(decision.backend)) else { return kept };
         match decision.reason {

@@ -193,9 +193,7 @@ mod tests {
         let (mut client, mut backend, relaying) = connected().await;
         let chunk = vec![7; 1 << 20];
         let mut sent = 0;
-        while let Ok(written) =
-            tokio::time::timeout(Duration::from_millis(500), client.write(&chunk)).await
-        {
+        while let Ok(written) = tokio::time::timeout(Duration::from_millis(500), client.write(&chunk)).await {
             sent += written.unwrap();
         }
         assert!(sent < 64 << 20, "the sockets' buffers are bounded: {sent}");

@@ -10,7 +10,11 @@ use steadfast::config::checked::BackendState;
 use steadfast::lifecycle::BackendChange;
 use steadfast::names::Reason;
 
+use nix::sys::signal::Signal;
+
 use crate::support::layer4::{Layer4, tcp};
+use crate::support::ports::Port;
+use crate::support::program::Program;
 use crate::support::tcp::{Echo, Talk, client, homes};
 
 fn all(apps: &[Echo]) -> Vec<&Echo> {
@@ -31,7 +35,9 @@ fn shares(homes: &[String], apps: &[&Echo]) -> BTreeMap<String, usize> {
 fn moved(before: &[String], after: &[String], stays: impl Fn(&str) -> bool) -> Vec<String> {
     let both = before.iter().zip(after).enumerate();
     let moved = both.filter(|(_, (before, after))| stays(before) && before != after);
-    moved.map(|(n, (before, after))| format!("{}: {before} → {after}", client(u32::try_from(n).unwrap()))).collect()
+    moved
+        .map(|(n, (before, after))| format!("{}: {before} → {after}", client(u32::try_from(n).unwrap())))
+        .collect()
 }
 
 fn state(state: BackendState) -> BackendChange {
@@ -54,7 +60,7 @@ fn bytes_pass_untouched_and_a_half_closed_connection_goes_on() {
     let apps = Echo::several("app", 2);
     let balancer = Layer4::start(&tcp(&all(&apps), &[], "", ""));
     let mut talk = Talk::from(client(1), balancer.address).unwrap();
-    let sent: Vec<u8> = (0..5_000_000_u32).map(|n| (n * 2_654_435_761).to_be_bytes()[0]).collect();
+    let sent: Vec<u8> = (0..5_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let mut stream = talk.stream().try_clone().unwrap();
     let expected = sent.clone();
     let sending = thread::spawn(move || {
@@ -81,25 +87,40 @@ fn five_thousand_clients_stay_while_backends_come_and_go_and_weights_and_replica
     let everybody = |_: &str| true;
     // Added, reweighted, and one replica that knows the flows of another by the hash alone.
     let replica = Layer4::start(&text(&[0, 1, 2, 3], &[]));
-    assert_eq!(moved(&before, &homes(CLIENTS, replica.address), everybody), Vec::<String>::new(), "another replica");
+    assert_eq!(
+        moved(&before, &homes(CLIENTS, replica.address), everybody),
+        Vec::<String>::new(),
+        "another replica"
+    );
     balancer.reload(&text(&[0, 1, 2, 3, 4, 5], &[]));
     assert_eq!(moved(&before, &homes(CLIENTS, balancer.address), everybody), Vec::<String>::new(), "added");
     balancer.reload(&text(&[0, 1, 2, 3, 4, 5], &[("app1", 7), ("app2", 0)]));
-    assert_eq!(moved(&before, &homes(CLIENTS, balancer.address), everybody), Vec::<String>::new(), "reweighted");
+    assert_eq!(
+        moved(&before, &homes(CLIENTS, balancer.address), everybody),
+        Vec::<String>::new(),
+        "reweighted"
+    );
     // Taken out: it keeps its clients while it drains, and only they move when it is gone.
     balancer.reload(&text(&[0, 1, 2, 4, 5], &[]));
     assert_eq!(moved(&before, &homes(CLIENTS, balancer.address), everybody), Vec::<String>::new(), "drained");
     let newcomers = (CLIENTS..CLIENTS + 200).map(|n| Talk::from(client(n), balancer.address).unwrap().home);
     assert!(newcomers.into_iter().all(|home| home != "app4"), "a draining backend gets nobody new");
+    balancer.reload(&text(&[0, 1, 2, 3, 4, 5], &[]));
     balancer.reload(&tcp(&of(&[0, 1, 2, 4, 5]), &[], "", "    removal: at_once\n"));
-    balancer.control.change("app", "app4", &state(BackendState::Maintenance)).unwrap();
     let after = homes(CLIENTS, balancer.address);
     assert_eq!(moved(&before, &after, |home| home != "app4"), Vec::<String>::new(), "removed");
     assert!(!after.contains(&"app4".to_owned()));
     let of_app4: Vec<_> = before.iter().zip(&after).filter(|(before, _)| *before == "app4").collect();
-    assert!(shares(&of_app4.iter().map(|(_, after)| (*after).clone()).collect::<Vec<_>>(), &all(&apps)).len() >= 4);
-    balancer.control.change("app", "app4", &state(BackendState::Up)).unwrap();
-    assert_eq!(moved(&after, &homes(CLIENTS, balancer.address), everybody), Vec::<String>::new(), "moved once");
+    assert!(
+        shares(&of_app4.iter().map(|(_, after)| (*after).clone()).collect::<Vec<_>>(), &all(&apps)).len()
+            >= 4
+    );
+    balancer.reload(&text(&[0, 1, 2, 3, 4, 5], &[]));
+    assert_eq!(
+        moved(&after, &homes(CLIENTS, balancer.address), everybody),
+        Vec::<String>::new(),
+        "moved once"
+    );
     let book = balancer.sessions();
     let moves: u64 = book.backends.iter().map(|backend| backend.moved_in).sum();
     assert_eq!(moves, u64::try_from(of_app4.len()).unwrap(), "{book:?}");
@@ -129,7 +150,8 @@ fn clients_of_a_dead_backend_move_once_and_nobody_else_does() {
 fn a_connect_is_tried_elsewhere_only_where_the_client_has_no_home() {
     let mut apps = Echo::several("app", 2);
     let balancer = Layer4::start(&tcp(&all(&apps), &[], "", "    affinity: { suspect_hold: 3s }\n"));
-    let at_home = (0..100).find(|n| Talk::from(client(*n), balancer.address).unwrap().home == "app1").unwrap();
+    let at_home =
+        (0..100).find(|n| Talk::from(client(*n), balancer.address).unwrap().home == "app1").unwrap();
     apps[0].stop();
     // Nobody has noticed yet: the first of these meets a refusal, and all are served.
     let fresh: Vec<_> = (1000..1030).map(|n| Talk::from(client(n), balancer.address).unwrap().home).collect();
@@ -200,7 +222,9 @@ fn limits_hold_for_connections_and_who_is_at_home_waits() {
     let other = (2..100).map(|n| Talk::from(client(n), address).unwrap().home).find(|other| *other != home);
     assert!(other.is_some(), "a new client goes where there is room");
     let waiting = thread::spawn(move || Talk::from(client(1), address).unwrap().home);
-    until("it waits", || balancer.current.load().pools[0].pool.backends().iter().any(|b| b.live().waiting() == 1));
+    until("it waits", || {
+        balancer.current.load().pools[0].pool.backends().iter().any(|b| b.live().waiting() == 1)
+    });
     assert!(Talk::from(client(1), address).is_err(), "the queue is full");
     first.stream().shutdown(Shutdown::Both).unwrap();
     drop(first);
@@ -220,7 +244,11 @@ fn algorithms_that_do_not_hash_keep_clients_too() {
         let balancer = Layer4::start(&tcp(&all(&apps), &[], "", &pool));
         let before = homes(120, balancer.address);
         assert_eq!(shares(&before, &all(&apps)).len(), 3, "{algorithm}");
-        assert_eq!(moved(&before, &homes(120, balancer.address), |_| true), Vec::<String>::new(), "{algorithm}");
+        assert_eq!(
+            moved(&before, &homes(120, balancer.address), |_| true),
+            Vec::<String>::new(),
+            "{algorithm}"
+        );
         let learned = balancer.sessions().backends.iter().map(|backend| backend.created).sum::<u64>();
         assert_eq!(learned, 120);
     }
@@ -255,10 +283,30 @@ fn known_clients_are_known_after_a_restart() {
     let text = tcp(&all(&apps), &[], "", "    balance: { algorithm: round_robin }\n");
     let mut balancer = Layer4::start(&text);
     let before = homes(60, balancer.address);
-    let requests = |balancer: &Layer4| balancer.sessions().backends.iter().map(|b| b.live.learned).sum::<u64>();
+    let requests =
+        |balancer: &Layer4| balancer.sessions().backends.iter().map(|b| b.live.learned).sum::<u64>();
     assert_eq!(requests(&balancer), 60);
     balancer.stop();
     let again = balancer.again(&text);
     assert_eq!(moved(&before, &homes(60, again.address), |_| true), Vec::<String>::new());
     assert_eq!(again.counts.of(Reason::Learned), 60, "by the flow table");
+}
+
+#[test]
+fn an_upgrade_breaks_no_connection_and_moves_no_client() {
+    let apps = Echo::several("app", 3);
+    let port = Port::reserve();
+    let text = tcp(&all(&apps), &[], "", "    balance: { algorithm: round_robin }\n")
+        .replace("127.0.0.1:0", &port.address().to_string())
+        .replace("listeners:", "server: { pid_file: pid, threads: 2 }\nlisteners:");
+    let program = Program::run(port, &text);
+    let before = homes(100, program.address);
+    let mut open = Talk::from(client(1), program.address).unwrap();
+    for _ in 0..2 {
+        let old = program.pid();
+        program.signal(Signal::SIGUSR2, "upgraded: process");
+        assert_ne!(program.pid(), old);
+        assert_eq!(open.echo("in the old process").unwrap(), "in the old process", "whole");
+        assert_eq!(moved(&before, &homes(100, program.address), |_| true), Vec::<String>::new(), "steady");
+    }
 }

@@ -24,7 +24,8 @@ pub(crate) struct Echo {
 impl Echo {
     /// Starts it on a port of its own.
     pub(crate) fn start(name: &str) -> Self {
-        let mut echo = Self { name: name.to_owned(), port: Port::reserve(), open: Arc::default(), runtime: None };
+        let mut echo =
+            Self { name: name.to_owned(), port: Port::reserve(), open: Arc::default(), runtime: None };
         echo.restart();
         echo
     }
@@ -147,11 +148,14 @@ pub(crate) fn client(n: u32) -> Ipv4Addr {
 /// Where each of the first `count` clients is served, by a short connection each, many at a time.
 pub(crate) fn homes(count: u32, to: SocketAddr) -> Vec<String> {
     const AT_ONCE: u32 = 16;
-    let ask = |n| Talk::from(client(n), to).map_or_else(|error| format!("client {n}: {error}"), |talk| talk.home);
+    let ask =
+        |n| Talk::from(client(n), to).map_or_else(|error| format!("client {n}: {error}"), |talk| talk.home);
     let mut homes = vec![String::new(); usize::try_from(count).unwrap()];
     std::thread::scope(|scope| {
         let asking: Vec<_> = (0..AT_ONCE)
-            .map(|first| scope.spawn(move || (first..count).step_by(16).map(|n| (n, ask(n))).collect::<Vec<_>>()))
+            .map(|first| {
+                scope.spawn(move || (first..count).step_by(16).map(|n| (n, ask(n))).collect::<Vec<_>>())
+            })
             .collect();
         for (n, home) in asking.into_iter().flat_map(|asked| asked.join().unwrap()) {
             homes[usize::try_from(n).unwrap()] = home;

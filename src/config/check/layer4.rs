@@ -120,7 +120,8 @@ pub(super) fn listener(
     match protocol {
         Protocol::Http => {
             const NEEDS_TCP: &str = "remove it, or write `protocol: tcp`";
-            let keys = [key(&listener.pool, "write `routes: [{ pool: NAME }]`"), key(&listener.tcp, NEEDS_TCP)];
+            let keys =
+                [key(&listener.pool, "write `routes: [{ pool: NAME }]`"), key(&listener.tcp, NEEDS_TCP)];
             refuse(keys, "means nothing with `protocol: http`", around);
             Some(None)
         }
