@@ -61,6 +61,9 @@ mod limits;
 #[path = "suite/lost_sessions.rs"]
 mod lost_sessions;
 #[cfg(test)]
+#[path = "suite/meter.rs"]
+mod meter;
+#[cfg(test)]
 #[path = "suite/reload.rs"]
 mod reload;
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub(super) fn answer(
     response: &mut ResponseHeader,
     ctx: &mut RequestContext,
 ) -> Result<()> {
-    let now = Now::read();
+    let (now, exactly) = Now::read_exact();
     if let Some(placed) = ctx.placed()
         && let Some(backend) = placed.served.pool.backend(placed.backend())
     {
@@ -37,6 +37,7 @@ pub(super) fn answer(
     if response.status.is_informational() && response.status != http::StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
     }
+    ctx.phases.answered(exactly);
     drop_hop_by_hop(response);
     if !proxy.hooks.is_empty() {
         let mut view = hooks::ResponseView::new(response);

@@ -81,6 +81,7 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
         moved_from: None,
         trace,
     }));
+    ctx.phases.placed();
     remember(ctx);
     Ok(false)
 }
@@ -259,6 +260,7 @@ fn preferred(
 pub(super) fn remember(ctx: &RequestContext) {
     let Stage::Placed(placed) = &ctx.stage else { return };
     let (served, decision) = (&placed.served, &placed.decision);
+    served.meter.decided(decision.reason);
     affinity::note(decision, &placed.evidence, &served.policy, &served.pool, ctx.arrived);
     if decision.reason == Reason::New
         && served.policy.first_contact != FirstContact::Balance

@@ -52,6 +52,7 @@ async fn again(proxy: &Proxy, ctx: &mut RequestContext) -> Result<()> {
     placed.trace = trace::decided(proxy, &placed.served, &placed.evidence, &decision, Now::read());
     let (decision, permit) = admit(&placed.served, &placed.evidence, decision).await.map_err(refused)?;
     (placed.permit, placed.decision) = (permit, decision);
+    ctx.phases.placed();
     remember(ctx);
     Ok(())
 }

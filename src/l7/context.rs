@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::phases::Phases;
 use crate::affinity::{Decision, Evidence};
 use crate::clock::Now;
 use crate::hooks::States;
@@ -18,6 +19,8 @@ pub(crate) struct RequestContext {
     pub(super) snapshot: Arc<Snapshot>,
     /// When it was received.
     pub(super) arrived: Now,
+    /// When it reached each of its phases.
+    pub(super) phases: Phases,
     /// The client's connection.
     pub(super) connection: Option<Arc<Connection>>,
     /// What hooks remember.

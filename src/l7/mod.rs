@@ -17,6 +17,7 @@ mod context;
 mod forward;
 mod forwarded;
 mod log;
+mod phases;
 mod proxy;
 mod reply;
 mod retry;

@@ -15,6 +15,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, Result};
 
 use super::context::{RequestContext, Stage};
+use super::phases::Phases;
 use super::{answer, arrive, choose, connect, forward, log, reply, retry};
 use crate::clock::Now;
 use crate::hooks::Chain;
@@ -49,9 +50,11 @@ impl ProxyHttp for Proxy {
     type CTX = RequestContext;
 
     fn new_ctx(&self) -> Self::CTX {
+        let (arrived, exactly) = Now::read_exact();
         RequestContext {
             snapshot: self.current.load(),
-            arrived: Now::read(),
+            arrived,
+            phases: Phases::new(exactly),
             connection: None,
             states: self.hooks.states(),
             body_bytes: 0,
@@ -105,6 +108,7 @@ impl ProxyHttp for Proxy {
         if let Some(placed) = ctx.placed() {
             placed.reused = reused;
         }
+        ctx.phases.connected(reused);
         Ok(())
     }
 
