@@ -40,6 +40,9 @@ mod embedded;
 #[path = "suite/evidence.rs"]
 mod evidence;
 #[cfg(test)]
+#[path = "suite/explain.rs"]
+mod explain;
+#[cfg(test)]
 #[path = "suite/first_contact.rs"]
 mod first_contact;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::listen::Connection;
 use crate::names::{BackendIndex, Outcome};
 use crate::pool::Permit;
 use crate::snapshot::{ServedPool, Snapshot};
+use crate::telemetry::Trace;
 
 /// What is known of a request.
 pub(crate) struct RequestContext {
@@ -55,6 +56,10 @@ pub(super) struct Placed {
     pub(super) reused: bool,
     /// Whether it is a CORS preflight.
     pub(super) preflight: bool,
+    /// The backend that its session moved away from.
+    pub(super) moved_from: Option<BackendIndex>,
+    /// Why it was decided so, where that is kept.
+    pub(super) trace: Option<Box<Trace>>,
 }
 
 /// Who is asking.

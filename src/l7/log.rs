@@ -5,6 +5,7 @@ use pingora::proxy::Session;
 use super::arrive::listener;
 use super::context::{RequestContext, Stage};
 use super::proxy::Proxy;
+use super::trace;
 use crate::clock::Stamp;
 use crate::hooks::Completed;
 use crate::names::Outcome;
@@ -63,6 +64,9 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
             took,
         };
         proxy.hooks.on_complete(&mut ctx.states, &completed);
+    }
+    if let Stage::Placed(placed) = &mut ctx.stage {
+        trace::ended(proxy, session, placed, status);
     }
 }
 
