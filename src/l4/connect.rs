@@ -75,8 +75,10 @@ pub(super) async fn connect(
 }
 
 async fn open(address: SocketAddr, listener: &ServedTcp, limit: Duration) -> io::Result<TcpStream> {
-    let connected = timeout(limit, TcpStream::connect(address)).await;
-    let stream = connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let Ok(connected) = timeout(limit, TcpStream::connect(address)).await else {
+        return Err(io::ErrorKind::TimedOut.into());
+    };
+    let stream = connected?;
     options(&stream, listener);
     Ok(stream)
 }

@@ -1,7 +1,7 @@
 //! The connections that run, and which of them have to end: those on which nothing moves any more, and those of a backend
 //! that may keep none. One look at all of them now and then costs less than a timer for each.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,7 +21,7 @@ const SHARDS: usize = 16;
 
 /// The connections that run.
 pub(crate) struct Ties {
-    shards: [Mutex<HashMap<u64, Tie>>; SHARDS],
+    shards: [Mutex<BTreeMap<u64, Tie>>; SHARDS],
     next: AtomicU64,
 }
 
@@ -130,7 +130,7 @@ impl Ties {
         }
     }
 
-    fn shard(&self, id: u64) -> &Mutex<HashMap<u64, Tie>> {
+    fn shard(&self, id: u64) -> &Mutex<BTreeMap<u64, Tie>> {
         let at = usize::try_from(id).unwrap_or(0) % SHARDS;
         // `at` is below the array's length.
         self.shards.get(at).unwrap_or(&self.shards[0])
