@@ -64,6 +64,9 @@ mod reload;
 #[path = "suite/retries.rs"]
 mod retries;
 #[cfg(test)]
+#[path = "suite/routes/mod.rs"]
+mod routes;
+#[cfg(test)]
 #[path = "suite/session_book.rs"]
 mod session_book;
 #[cfg(test)]

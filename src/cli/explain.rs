@@ -53,6 +53,7 @@ fn field(text: &str) -> Result<Field, String> {
 
 fn as_text(args: &args::Explain, explained: &Explained) -> String {
     let mut text = format!("{} {} from {}\n", args.method, args.url, args.from);
+    let _ = writeln!(text, "  route     {}", explained.route);
     let _ = writeln!(text, "  pool      {}", explained.pool);
     if explained.evidence.is_empty() {
         let _ = writeln!(text, "  evidence  none");

@@ -9,6 +9,7 @@ use crate::hooks::States;
 use crate::listen::Connection;
 use crate::names::{BackendIndex, Outcome};
 use crate::pool::Permit;
+use crate::route::Route;
 use crate::snapshot::{ServedPool, Snapshot};
 
 /// What is known of a request.
@@ -21,6 +22,8 @@ pub(crate) struct RequestContext {
     pub(super) connection: Option<Arc<Connection>>,
     /// What hooks remember.
     pub(super) states: States,
+    /// The route that takes it, unless a hook chose.
+    pub(super) route: Option<Arc<Route>>,
     /// Bytes of its body so far.
     pub(super) body_bytes: u64,
     /// How far it has come.

@@ -47,6 +47,7 @@ impl ProxyHttp for Proxy {
             arrived: Now::read(),
             connection: None,
             states: self.hooks.states(),
+            route: None,
             body_bytes: 0,
             stage: Stage::Arrived,
         }
