@@ -23,6 +23,8 @@ pub(crate) struct RequestContext {
     pub(super) states: States,
     /// Bytes of its body so far.
     pub(super) body_bytes: u64,
+    /// Interim responses (1xx) so far.
+    pub(super) interim: u32,
     /// How far it has come.
     pub(super) stage: Stage,
 }

@@ -48,6 +48,7 @@ impl ProxyHttp for Proxy {
             connection: None,
             states: self.hooks.states(),
             body_bytes: 0,
+            interim: 0,
             stage: Stage::Arrived,
         }
     }

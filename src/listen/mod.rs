@@ -17,6 +17,7 @@ mod door;
 mod head;
 mod service;
 mod stream;
+mod target;
 mod unix;
 
 pub use acceptance::{Acceptance, Accepting};
