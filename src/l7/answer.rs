@@ -31,7 +31,7 @@ pub(super) fn answer(
     response: &mut ResponseHeader,
     ctx: &mut RequestContext,
 ) -> Result<()> {
-    let now = Now::read();
+    let (now, exactly) = Now::read_exact();
     if let Some(placed) = ctx.placed()
         && let Some(backend) = placed.served.pool.backend(placed.backend())
     {
@@ -44,6 +44,7 @@ pub(super) fn answer(
         // What follows it would be taken for answers to the client's next requests.
         return Error::e_explain(ErrorType::HTTPStatus(502), "a switch of protocols that nobody asked for");
     }
+    ctx.phases.answered(exactly);
     drop_hop_by_hop(response);
     one_framing(response)?;
     if !proxy.hooks.is_empty() {
@@ -64,7 +65,7 @@ pub(super) fn answer(
         let mut binding =
             affinity::bind(policy, pool, &placed.evidence, &placed.decision, &view, now, entropy);
         binding.remember(policy, now);
-        keep_the_book(&placed.served, placed.decision.backend, &mut binding, now);
+        placed.moved_from = keep_the_book(&placed.served, placed.decision.backend, &mut binding, now);
         placed.outcome = binding.outcome;
         if let Some(cookie) = binding.set_cookie {
             // Behind the application's own lines; inserting would replace them.
@@ -92,8 +93,14 @@ fn bound_interim(ctx: &mut RequestContext) -> Result<()> {
 }
 
 /// Enters what happened to the session, and says when a backend turns out to have restarted.
-fn keep_the_book(served: &ServedPool, index: BackendIndex, binding: &mut Binding, now: Now) {
-    let Some(backend) = served.pool.backend(index) else { return };
+/// Gives the backend that the session left.
+fn keep_the_book(
+    served: &ServedPool,
+    index: BackendIndex,
+    binding: &mut Binding,
+    now: Now,
+) -> Option<BackendIndex> {
+    let backend = served.pool.backend(index)?;
     let restart = binding.testify(backend, now);
     if let Some(restart) = restart {
         let (pool, id, lost, epoch) = (served.pool.name(), backend.id(), restart.lost, backend.epoch().0);
@@ -116,6 +123,7 @@ fn keep_the_book(served: &ServedPool, index: BackendIndex, binding: &mut Binding
         also_lost: restart.map_or(0, |restart| restart.lost.saturating_sub(1)),
     };
     served.book.enter(index, &entry, now);
+    entry.moved_from
 }
 
 fn entropy() -> Entropy {
