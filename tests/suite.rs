@@ -28,6 +28,9 @@ mod config;
 #[path = "suite/control.rs"]
 mod control;
 #[cfg(test)]
+#[path = "suite/desync.rs"]
+mod desync;
+#[cfg(test)]
 #[path = "suite/discovery/mod.rs"]
 mod discovery;
 #[cfg(test)]
@@ -51,6 +54,9 @@ mod front_door;
 #[cfg(test)]
 #[path = "suite/hooks.rs"]
 mod hooks;
+#[cfg(test)]
+#[path = "suite/hostile_backends.rs"]
+mod hostile_backends;
 #[cfg(test)]
 #[path = "suite/hostile_tokens.rs"]
 mod hostile_tokens;

@@ -30,6 +30,8 @@ pub(crate) struct RequestContext {
     pub(super) route: Option<Arc<Route>>,
     /// Bytes of its body so far.
     pub(super) body_bytes: u64,
+    /// Interim responses (1xx) so far.
+    pub(super) interim: u32,
     /// How far it has come.
     pub(super) stage: Stage,
 }

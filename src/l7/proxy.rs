@@ -59,6 +59,7 @@ impl ProxyHttp for Proxy {
             states: self.hooks.states(),
             route: None,
             body_bytes: 0,
+            interim: 0,
             stage: Stage::Arrived,
         }
     }
