@@ -57,7 +57,9 @@ impl ProxyHttp for Proxy {
             phases: Phases::new(exactly),
             connection: None,
             states: self.hooks.states(),
+            route: None,
             body_bytes: 0,
+            interim: 0,
             stage: Stage::Arrived,
         }
     }

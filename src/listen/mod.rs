@@ -19,6 +19,7 @@ mod head;
 mod proxy_protocol;
 mod service;
 mod stream;
+mod target;
 mod unix;
 
 pub(crate) use accept::{accept, on_own_thread};

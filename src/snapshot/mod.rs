@@ -10,6 +10,7 @@ mod compile;
 mod current;
 mod discovered;
 mod layer4;
+mod routes;
 mod secrets;
 mod served;
 

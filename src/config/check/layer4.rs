@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Surroundings;
-use super::listeners::pool;
+use super::routes::pool;
 use crate::config::checked::{Layer4, SourceAddress, Tcp};
 use crate::config::collections::Named;
 use crate::config::model;

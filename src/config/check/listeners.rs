@@ -2,14 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Surroundings, all, layer4, size};
-use crate::config::checked::{Listener, ListenerLimits, ListenerTimeouts, Route};
+use super::{Surroundings, all, layer4, routes, size};
+use crate::config::checked::{Listener, ListenerLimits, ListenerTimeouts};
 use crate::config::collections::Named;
 use crate::config::model;
 use crate::config::network::{Address, Network};
 use crate::config::read::Spanned;
-use crate::config::report::{Code, Place, nearest};
-use crate::config::text::Name;
+use crate::config::report::{Code, Place};
 use crate::config::units::Bytes;
 use crate::config::words::{Protocol, Word};
 use crate::names::ListenerName;
@@ -70,9 +69,8 @@ fn unused_pools(
     for listener in listeners {
         let Some(listener) = listener.get() else { return };
         let Some(routes) = listener.routes.get() else { return };
-        let names = routes.iter().map(|route| route.get()?.pool.get());
-        let names = names.chain(listener.pool.get().and_then(Option::as_ref).map(Some));
-        let Some(names) = names.collect::<Option<Vec<_>>>() else { return };
+        let Some(mut names) = routes::pools_named(routes) else { return };
+        names.extend(listener.pool.get().and_then(Option::as_ref));
         if names.is_empty()
             || names.iter().any(|name| !pools.iter().any(|(pool, _)| pool.get() == Some(name)))
         {
@@ -101,7 +99,7 @@ fn listener(
         Some(Word(Protocol::Tcp)) => Some(Vec::new()),
         // Where it is a slip, what the routes say is still looked at.
         None if !routes.given => None,
-        Some(Word(Protocol::Http)) | None => self::routes(routes, pools, around),
+        Some(Word(Protocol::Http)) | None => routes::routes(routes, pools, around),
     };
     let networks =
         trusted_proxies.value?.into_iter().map(|proxy| proxy.value.map(|Network(network)| network));
@@ -114,57 +112,6 @@ fn listener(
         routes: routes?,
         layer4: layer4?,
     })
-}
-
-fn routes(
-    routes: Spanned<Vec<Spanned<model::Route>>>,
-    pools: &Spanned<Named<model::Pool>>,
-    around: &Surroundings<'_>,
-) -> Option<Vec<Route>> {
-    let (place, given) = (routes.place, routes.given);
-    let routes = routes.value?;
-    if !given {
-        let help = "add `routes: [{ pool: NAME }]` here";
-        around.error(Code::MissingKey, &place, "`routes` is missing", help);
-        return None;
-    }
-    let Some(first) = routes.first() else {
-        around.error(
-            Code::MissingKey,
-            &place,
-            "`routes` is empty: no request would be served",
-            "add `{ pool: NAME }`",
-        );
-        return None;
-    };
-    let first = first.place.line;
-    for route in routes.iter().skip(1) {
-        let message = format!("this route can never match: the route on line {first} takes every request");
-        around.error(Code::Unused, &route.place, message, "keep one of them");
-    }
-    let pool = |route: model::Route| pool(route.pool.get()?, &route.pool.place, pools, around);
-    all(routes.into_iter().map(|route| Some(Route { pool: pool(route.value?)? })))
-}
-
-/// The index of the pool that a route or a listener names.
-pub(super) fn pool(
-    name: &Name,
-    place: &Place,
-    pools: &Spanned<Named<model::Pool>>,
-    around: &Surroundings<'_>,
-) -> Option<usize> {
-    let Named(pools) = pools.get()?;
-    let found = pools.iter().position(|(pool, _)| pool.get() == Some(name));
-    // That there is no pool at all is said once, where the pools should be.
-    if found.is_none() && !pools.is_empty() {
-        let names = pools.iter().filter_map(|(pool, _)| Some(pool.get()?.0.as_str()));
-        let help = match nearest(&name.0, names.clone()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("defined under `pools`: {}", names.collect::<Vec<_>>().join(", ")),
-        };
-        around.error(Code::Unresolved, place, format!("no pool is named `{}`", name.0), help);
-    }
-    found
 }
 
 fn limits(limits: Spanned<model::Limits>) -> Option<ListenerLimits> {

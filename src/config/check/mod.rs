@@ -10,7 +10,9 @@ mod health;
 mod layer4;
 mod listeners;
 mod pools;
+mod routes;
 mod secrets;
+mod shadow;
 mod shared;
 
 use std::collections::HashMap;

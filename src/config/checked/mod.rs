@@ -7,6 +7,7 @@ mod health;
 mod layer4;
 mod listener;
 mod pool;
+mod route;
 mod server;
 
 use std::path::PathBuf;
@@ -18,8 +19,9 @@ pub use self::affinity::{
 };
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::layer4::{Layer4, SourceAddress, Tcp};
-pub use self::listener::{Listener, ListenerLimits, ListenerTimeouts, Route};
+pub use self::listener::{Listener, ListenerLimits, ListenerTimeouts};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
+pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};
 pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};
 use super::report::Problem;

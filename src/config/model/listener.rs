@@ -1,6 +1,6 @@
 //! `listeners`: where clients arrive.
 
-use super::Tcp;
+use super::{Route, Tcp};
 use crate::config::network::{Address, Network};
 use crate::config::read::{Spanned, instead, keys, later};
 use crate::config::text::Name;
@@ -22,7 +22,8 @@ keys! {
         limits: Limits = "{}",
         /// Bounds on how long a client may take.
         timeouts: Timeouts = "{}",
-        /// For `http`: tried in order; the first that matches chooses the pool. At least one.
+        /// For `http`: tried in order; the first that takes a request says what becomes of it. Where none does, the answer is
+        /// 404. At least one.
         routes: Vec<Spanned<Route>> = "[]",
         /// For `tcp`: the pool that every connection goes to; null: none.
         pool: Option<Name> = "null",
@@ -64,13 +65,4 @@ keys! {
         /// For one write to the client.
         write: Time = "60s",
     }
-}
-
-keys! {
-    /// A rule that chooses a pool; it takes every request.
-    struct Route {
-        /// Name of the pool.
-        pool: Name,
-    }
-    refused [instead("match", "remove it: in this release a listener has one route, which takes every request")]
 }
