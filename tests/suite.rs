@@ -52,6 +52,9 @@ mod hooks;
 #[path = "suite/hostile_tokens.rs"]
 mod hostile_tokens;
 #[cfg(test)]
+#[path = "suite/http2.rs"]
+mod http2;
+#[cfg(test)]
 #[path = "suite/limits.rs"]
 mod limits;
 #[cfg(test)]
@@ -66,6 +69,9 @@ mod retries;
 #[cfg(test)]
 #[path = "suite/session_book.rs"]
 mod session_book;
+#[cfg(test)]
+#[path = "suite/tls.rs"]
+mod tls;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::affinity::{Decision, Evidence};
 use crate::clock::Now;
 use crate::hooks::States;
-use crate::listen::Connection;
+use crate::listen::{BodyClock, Connection};
 use crate::names::{BackendIndex, Outcome};
 use crate::pool::Permit;
 use crate::snapshot::{ServedPool, Snapshot};
@@ -19,6 +19,8 @@ pub(crate) struct RequestContext {
     pub(super) arrived: Now,
     /// The client's connection.
     pub(super) connection: Option<Arc<Connection>>,
+    /// To be told of its body, where HTTP/2 bounds the time of it.
+    pub(super) body: Option<Arc<BodyClock>>,
     /// What hooks remember.
     pub(super) states: States,
     /// Bytes of its body so far.

@@ -46,6 +46,7 @@ impl ProxyHttp for Proxy {
             snapshot: self.current.load(),
             arrived: Now::read(),
             connection: None,
+            body: None,
             states: self.hooks.states(),
             body_bytes: 0,
             stage: Stage::Arrived,
@@ -64,6 +65,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<()> {
+        arrive::note_stream(session, ctx);
         arrive::bound_times(session, ctx);
         Ok(())
     }
@@ -76,10 +78,10 @@ impl ProxyHttp for Proxy {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        arrive::bound_body(body.as_ref(), ctx)
+        arrive::bound_body(body.as_ref(), end, ctx)
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {

@@ -27,7 +27,9 @@ impl Snapshot {
             let earlier = before.and_then(|before| before.pool_named(&pool.name));
             Arc::new(served(pool, PoolIndex(index), secrets, earlier.map(AsRef::as_ref), now))
         });
-        Self { pools: pools.collect(), listeners: checked.listeners.into_iter().map(listener).collect() }
+        let listeners: Vec<_> = checked.listeners.into_iter().map(listener).collect();
+        let reserved = listeners.iter().filter_map(|listener| listener.subject_header.clone()).collect();
+        Self { pools: pools.collect(), listeners, reserved }
     }
 }
 
@@ -36,6 +38,7 @@ fn listener(listener: checked::Listener) -> ServedListener {
     ServedListener {
         name: listener.name,
         routes: RouteTable::new(listener.routes.into_iter().filter_map(pool).collect()),
+        subject_header: listener.tls.and_then(|tls| tls.subject_header?.try_into().ok()),
         trusted_proxies: listener.trusted_proxies,
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,

@@ -16,7 +16,7 @@ pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
 pub use self::health::{Check, Health, HttpCheck, Passive};
-pub use self::listener::{Listener, ListenerLimits, ListenerTimeouts, Route};
+pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls, Route};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub use self::server::{Admin, AdminListen, Server};
 pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};
