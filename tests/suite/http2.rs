@@ -10,7 +10,7 @@ use h2::Reason;
 
 use crate::support::app::App;
 use crate::support::balancer::{Balancer, SHARED, apps};
-use crate::support::eventually::eventually;
+use crate::support::eventually::{PATIENCE, eventually};
 use crate::support::exchange::{Connection, request};
 use crate::support::http2::{Http2, Raw, frame, plain_get, receive};
 use crate::support::tls::Authority;
@@ -225,7 +225,7 @@ async fn a_body_that_stands_still_is_given_up_and_grpc_may_be_silent() {
 #[tokio::test]
 async fn a_stop_says_goodbye_and_streams_finish() {
     let apps = apps(1);
-    let balancer = cleartext(&apps, "");
+    let balancer = cleartext(&apps, "    timeouts: { idle: 10m }\n");
     let client = Http2::cleartext(balancer.address).await;
     let idle = Http2::cleartext(balancer.address).await;
     assert_eq!(idle.get("/plain", &[]).await.unwrap().status, 200);
@@ -240,7 +240,7 @@ async fn a_stop_says_goodbye_and_streams_finish() {
     let stopping = tokio::task::spawn_blocking(move || drop(balancer));
     assert_eq!(running.await.unwrap().unwrap().0.status, 200, "what runs is finished");
     for ended in [client.ended, idle.ended] {
-        match ended.await.unwrap() {
+        match tokio::time::timeout(PATIENCE, ended).await.expect("it ends").unwrap() {
             Ok(()) => {}
             Err(error) => assert_eq!(error.reason(), Some(Reason::NO_ERROR), "{error:?}"),
         }
