@@ -21,15 +21,22 @@ pub struct Now {
 
 impl Now {
     /// Reads both clocks.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
     pub fn read() -> Self {
+        Self::read_exact().0
+    }
+
+    /// Reads both clocks; the monotonic one also exactly.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
+    pub fn read_exact() -> (Self, Stamp) {
         static START: OnceLock<Instant> = OnceLock::new();
-        let elapsed = START.get_or_init(Instant::now).elapsed();
+        let stamp = Instant::now();
+        let elapsed = stamp.saturating_duration_since(*START.get_or_init(|| stamp));
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self {
+        let now = Self {
             monotonic_ms: HEAD_START_MS + u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX / 2),
             unix_s: unix.as_secs(),
-        }
+        };
+        (now, Stamp(stamp))
     }
 
     /// The same moment, `later` on both clocks.
@@ -43,6 +50,23 @@ impl Now {
     /// Milliseconds since an earlier reading of the monotonic clock; zero if it lies ahead.
     pub fn ms_since(self, earlier_ms: u64) -> u64 {
         self.monotonic_ms.saturating_sub(earlier_ms)
+    }
+}
+
+/// A moment on the monotonic clock, exact: for measuring how long a phase of a request takes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Stamp(Instant);
+
+impl Stamp {
+    /// Reads the monotonic clock.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
+    pub fn read() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long after an earlier moment it is; zero if that lies ahead.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_duration_since(earlier.0)
     }
 }
 

@@ -40,6 +40,9 @@ mod embedded;
 #[path = "suite/evidence.rs"]
 mod evidence;
 #[cfg(test)]
+#[path = "suite/explain.rs"]
+mod explain;
+#[cfg(test)]
 #[path = "suite/first_contact.rs"]
 mod first_contact;
 #[cfg(test)]
@@ -60,6 +63,9 @@ mod limits;
 #[cfg(test)]
 #[path = "suite/lost_sessions.rs"]
 mod lost_sessions;
+#[cfg(test)]
+#[path = "suite/meter.rs"]
+mod meter;
 #[cfg(test)]
 #[path = "suite/reload.rs"]
 mod reload;

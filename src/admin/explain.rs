@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::answer::Refusal;
 use super::app::Api;
 use super::call::Call;
+use super::view::StateWord;
 use crate::affinity::{self, Circumstance, Evidence, RequestView, Verdict};
 use crate::clock::Now;
+use crate::pool::{Pool, State};
 use crate::snapshot::Snapshot;
 
 /// A request that is asked about.
@@ -42,6 +44,19 @@ pub(crate) struct Question {
     /// The listener that receives it; null: the first one.
     #[serde(default)]
     pub(crate) listener: Option<String>,
+    /// What if these backends of its pool were in other states?
+    #[serde(default, rename = "if")]
+    #[schemars(length(max = 100))]
+    pub(crate) suppose: Vec<Supposition>,
+}
+
+/// A backend, and a state that it may not be in.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Supposition {
+    #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"))]
+    pub(crate) backend: String,
+    pub(crate) state: StateWord,
 }
 
 /// A header field.
@@ -62,17 +77,34 @@ pub(crate) struct Explained {
     pub(crate) backend: Option<String>,
     /// The reason, `held` while a suspect backend is probed, or why nobody can serve it.
     pub(crate) reason: String,
+    /// Why, in a sentence.
+    pub(crate) because: String,
     /// Who would be next if that backend were gone.
     pub(crate) runner_up: Option<String>,
-    /// What the request says about its session.
+    /// What the request says about its session, strongest first.
     pub(crate) evidence: Vec<Clue>,
+    /// The backends of the pool and their states, as they were looked at.
+    pub(crate) states: Vec<BackendState>,
+}
+
+/// A backend and its state.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct BackendState {
+    pub(crate) backend: String,
+    pub(crate) state: StateWord,
 }
 
 /// One piece of evidence, in words: never with a session id or a cookie's value.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Clue {
+    /// What it is.
     pub(crate) what: String,
+    /// What it says.
     pub(crate) says: String,
+    /// What it is worth: `decides`, `holds`, `outranked`, `unusable`, `unknown` or `absent`.
+    pub(crate) weight: String,
+    /// Why it is worth that.
+    pub(crate) why: String,
 }
 
 /// Why a request cannot be explained.
@@ -86,6 +118,8 @@ pub(crate) enum Unexplained {
     Url(http::uri::InvalidUri),
     #[error("header field {0} has no usable name or value")]
     Field(usize),
+    #[error("pool {pool} has no backend `{backend}`; they are: {known}")]
+    NoBackend { pool: String, backend: String, known: String },
 }
 
 /// Of a URL, and of a header field's value.
@@ -93,14 +127,14 @@ const MAX_LENGTH: usize = 8000;
 /// Header fields.
 const MAX_FIELDS: usize = 100;
 
-/// Explains a request by the snapshot in force. Asks the function that routes requests, so a learned session that
-/// the request presents counts as used.
+/// Explains a request by the snapshot in force, with the function that routes requests. Nothing changes by asking.
 pub(super) fn answer(api: &Api, _: &Call<'_>, question: Question) -> Result<Explained, Refusal> {
     check(&question)?;
     explain(&api.current.load(), &question).map_err(|why| {
         let help = "GET /v1/status names the listeners, GET /v1/openapi.json says what is taken";
         match why {
             Unexplained::NoListener(_) => Refusal::unknown("unknown_listener", why.to_string(), help),
+            Unexplained::NoBackend { .. } => Refusal::unknown("unknown_backend", why.to_string(), help),
             Unexplained::NoRoute => Refusal::unknown("no_route", why.to_string(), help),
             Unexplained::Url(_) | Unexplained::Field(_) => Refusal::bad("bad_request", why.to_string(), help),
         }
@@ -134,21 +168,48 @@ pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explai
     let now = Now::read();
     let evidence = Evidence::read(&request, &served.policy, &served.pool, now);
     let at = Circumstance { now, draw: 0, held: false };
-    let explanation = affinity::explain(&evidence, &served.policy, &served.pool, at);
-    let id = |index| served.pool.backend(index).map(|backend| backend.id().to_string());
+    let supposed = supposed(&served.pool, &question.suppose)?;
+    let pool = supposed.as_ref().unwrap_or(&served.pool);
+    let explanation = affinity::explain(&evidence, &served.policy, pool, at);
+    let id = |index| pool.backend(index).map(|backend| backend.id().to_string());
     let (backend, reason) = match &explanation.verdict {
         Verdict::To(decision) => (id(decision.backend), decision.reason.as_str()),
         Verdict::Hold(home) => (id(*home), "held"),
         Verdict::Refuse(refusal) => (None, refusal.as_str()),
     };
-    let evidence = explanation.findings.into_iter();
+    let evidence = explanation.findings.into_iter().map(|finding| Clue {
+        what: finding.what,
+        says: finding.says,
+        weight: finding.weight.as_str().to_owned(),
+        why: finding.why,
+    });
+    let states = pool
+        .backends()
+        .iter()
+        .map(|backend| BackendState { backend: backend.id().to_string(), state: backend.state(now).into() });
     Ok(Explained {
-        pool: served.pool.name().to_string(),
+        pool: pool.name().to_string(),
         backend,
         reason: reason.to_owned(),
+        because: explanation.because,
         runner_up: explanation.runner_up.and_then(id),
-        evidence: evidence.map(|finding| Clue { what: finding.what, says: finding.says }).collect(),
+        evidence: evidence.collect(),
+        states: states.collect(),
     })
+}
+
+/// The pool with other states, if any are supposed.
+fn supposed(pool: &Pool, suppositions: &[Supposition]) -> Result<Option<Pool>, Unexplained> {
+    let state = |supposition: &Supposition| match pool.find(&supposition.backend) {
+        Some(index) => Ok((index, State::from(supposition.state))),
+        None => {
+            let known: Vec<_> = pool.backends().iter().map(|backend| backend.id().as_str()).collect();
+            let (pool, backend) = (pool.name().to_string(), supposition.backend.clone());
+            Err(Unexplained::NoBackend { pool, backend, known: known.join(", ") })
+        }
+    };
+    let states = suppositions.iter().map(state).collect::<Result<Vec<_>, _>>()?;
+    Ok((!states.is_empty()).then(|| pool.supposing(&states)))
 }
 
 fn headers(fields: &[Field], uri: &Uri) -> Result<HeaderMap, Unexplained> {
@@ -180,8 +241,8 @@ fn check(question: &Question) -> Result<(), Refusal> {
     if question.url.len() > MAX_LENGTH || !is_url(&question.url) {
         return refuse("`url`", "write http://HOST/PATH or /PATH, percent-encoded, at most 8000 bytes");
     }
-    if question.headers.len() > MAX_FIELDS {
-        return refuse("`headers`", "at most 100 are taken");
+    if question.headers.len() > MAX_FIELDS || question.suppose.len() > MAX_FIELDS {
+        return refuse("`headers` or `if`", "at most 100 are taken");
     }
     let named = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     let is_field = |field: &Field| {

@@ -28,7 +28,7 @@ pub(super) fn answer(
     response: &mut ResponseHeader,
     ctx: &mut RequestContext,
 ) -> Result<()> {
-    let now = Now::read();
+    let (now, exactly) = Now::read_exact();
     if let Some(placed) = ctx.placed()
         && let Some(backend) = placed.served.pool.backend(placed.backend())
     {
@@ -37,6 +37,7 @@ pub(super) fn answer(
     if response.status.is_informational() && response.status != http::StatusCode::SWITCHING_PROTOCOLS {
         return Ok(());
     }
+    ctx.phases.answered(exactly);
     drop_hop_by_hop(response);
     if !proxy.hooks.is_empty() {
         let mut view = hooks::ResponseView::new(response);
@@ -56,7 +57,7 @@ pub(super) fn answer(
         let mut binding =
             affinity::bind(policy, pool, &placed.evidence, &placed.decision, &view, now, entropy);
         binding.remember(policy, now);
-        keep_the_book(&placed.served, placed.decision.backend, &mut binding, now);
+        placed.moved_from = keep_the_book(&placed.served, placed.decision.backend, &mut binding, now);
         placed.outcome = binding.outcome;
         if let Some(cookie) = binding.set_cookie {
             // Behind the application's own lines; inserting would replace them.
@@ -75,8 +76,14 @@ pub(super) fn answer(
 }
 
 /// Enters what happened to the session, and says when a backend turns out to have restarted.
-fn keep_the_book(served: &ServedPool, index: BackendIndex, binding: &mut Binding, now: Now) {
-    let Some(backend) = served.pool.backend(index) else { return };
+/// Gives the backend that the session left.
+fn keep_the_book(
+    served: &ServedPool,
+    index: BackendIndex,
+    binding: &mut Binding,
+    now: Now,
+) -> Option<BackendIndex> {
+    let backend = served.pool.backend(index)?;
     let restart = binding.testify(backend, now);
     if let Some(restart) = restart {
         let (pool, id, lost, epoch) = (served.pool.name(), backend.id(), restart.lost, backend.epoch().0);
@@ -99,6 +106,7 @@ fn keep_the_book(served: &ServedPool, index: BackendIndex, binding: &mut Binding
         also_lost: restart.map_or(0, |restart| restart.lost.saturating_sub(1)),
     };
     served.book.enter(index, &entry, now);
+    entry.moved_from
 }
 
 fn entropy() -> Entropy {

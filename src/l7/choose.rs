@@ -14,6 +14,7 @@ use super::arrive::{client, is_misdirected, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
 use super::reply;
+use super::trace;
 use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
@@ -43,9 +44,11 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
         Ok(decision) => decision,
         Err(refusal) => {
             log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
+            trace::refused(proxy, session, &served, &evidence, refusal);
             return reply::unavailable(session, refusal).await;
         }
     };
+    let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);
     let decision = match preferred(proxy, ctx, &served, decision, client) {
         Ok(decision) => decision,
         Err(failure) => {
@@ -57,6 +60,7 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
         Ok(admitted) => admitted,
         Err(refusal) => {
             log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
+            trace::refused(proxy, session, &served, &evidence, refusal);
             return reply::unavailable(session, refusal).await;
         }
     };
@@ -77,7 +81,10 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
         failed: false,
         reused: false,
         preflight,
+        moved_from: None,
+        trace,
     }));
+    ctx.phases.placed();
     remember(ctx);
     Ok(false)
 }
@@ -257,6 +264,7 @@ fn preferred(
 pub(super) fn remember(ctx: &RequestContext) {
     let Stage::Placed(placed) = &ctx.stage else { return };
     let (served, decision) = (&placed.served, &placed.decision);
+    served.meter.decided(decision.reason);
     affinity::note(decision, &placed.evidence, &served.policy, &served.pool, ctx.arrived);
     if decision.reason == Reason::New
         && served.policy.first_contact != FirstContact::Balance

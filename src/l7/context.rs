@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::phases::Phases;
 use crate::affinity::{Decision, Evidence};
 use crate::clock::Now;
 use crate::hooks::States;
@@ -10,6 +11,7 @@ use crate::listen::{BodyClock, Connection};
 use crate::names::{BackendIndex, Outcome};
 use crate::pool::Permit;
 use crate::snapshot::{ServedPool, Snapshot};
+use crate::telemetry::Trace;
 
 /// What is known of a request.
 pub(crate) struct RequestContext {
@@ -17,6 +19,8 @@ pub(crate) struct RequestContext {
     pub(super) snapshot: Arc<Snapshot>,
     /// When it was received.
     pub(super) arrived: Now,
+    /// When it reached each of its phases.
+    pub(super) phases: Phases,
     /// The client's connection.
     pub(super) connection: Option<Arc<Connection>>,
     /// To be told of its body, where HTTP/2 bounds the time of it.
@@ -54,6 +58,10 @@ pub(super) struct Placed {
     pub(super) reused: bool,
     /// Whether it is a CORS preflight.
     pub(super) preflight: bool,
+    /// The backend that its session moved away from.
+    pub(super) moved_from: Option<BackendIndex>,
+    /// Why it was decided so, where that is kept.
+    pub(super) trace: Option<Box<Trace>>,
 }
 
 /// Who is asking.

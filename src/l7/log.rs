@@ -1,21 +1,21 @@
 //! The end of a request: one summary, for every report.
 
-use std::time::Duration;
-
 use pingora::proxy::Session;
 
 use super::arrive::listener;
 use super::context::{RequestContext, Stage};
 use super::proxy::Proxy;
-use crate::clock::Now;
+use super::trace;
+use crate::clock::Stamp;
 use crate::hooks::Completed;
 use crate::names::Outcome;
-use crate::telemetry::Summary;
+use crate::telemetry::{CodeClass, Measure, Summary};
 
 /// Sums the request up, counts it, and tells hooks.
 pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext) {
     let status = session.response_written().map(|head| head.status.as_u16());
-    let took = Duration::from_millis(Now::read().ms_since(ctx.arrived.monotonic_ms));
+    let times = ctx.phases.times(Stamp::read());
+    let took = times.whole;
     let placed = match &ctx.stage {
         Stage::Placed(placed) => Some(placed.as_ref()),
         Stage::Arrived => None,
@@ -26,6 +26,21 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
     });
     let outcome = placed.map(|placed| placed.outcome.as_str());
     let retries = placed.map_or(0, |placed| placed.retries);
+    let class = CodeClass::of(status);
+    match placed {
+        Some(placed) => placed.served.meter.count(
+            placed.backend(),
+            &Measure {
+                reason: placed.decision.reason,
+                class,
+                retries,
+                received: bytes(session.body_bytes_read()),
+                sent: bytes(session.body_bytes_sent()),
+                times,
+            },
+        ),
+        None => listener(ctx).into_iter().for_each(|listener| listener.meter.answered(class)),
+    }
     if let Some(listener) = listener(ctx) {
         let summary = Summary {
             listener: &listener.name,
@@ -50,4 +65,11 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
         };
         proxy.hooks.on_complete(&mut ctx.states, &completed);
     }
+    if let Stage::Placed(placed) = &mut ctx.stage {
+        trace::ended(proxy, session, placed, status);
+    }
+}
+
+fn bytes(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }

@@ -15,12 +15,13 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, Result};
 
 use super::context::{RequestContext, Stage};
+use super::phases::Phases;
 use super::{answer, arrive, choose, connect, forward, log, reply, retry};
 use crate::clock::Now;
 use crate::hooks::Chain;
 use crate::listen::Connection;
 use crate::snapshot::Current;
-use crate::telemetry::Counts;
+use crate::telemetry::{Counts, Recent};
 
 /// The HTTP proxy.
 #[derive(Debug)]
@@ -28,12 +29,19 @@ pub(crate) struct Proxy {
     pub(super) current: Arc<Current>,
     pub(super) hooks: Chain,
     pub(super) counts: Arc<Counts>,
+    /// `None`: nobody could ask.
+    pub(super) recent: Option<Arc<Recent>>,
 }
 
 impl Proxy {
     /// A proxy that serves by the snapshot in force.
-    pub(crate) fn new(current: Arc<Current>, hooks: Chain, counts: Arc<Counts>) -> Self {
-        Self { current, hooks, counts }
+    pub(crate) fn new(
+        current: Arc<Current>,
+        hooks: Chain,
+        counts: Arc<Counts>,
+        recent: Option<Arc<Recent>>,
+    ) -> Self {
+        Self { current, hooks, counts, recent }
     }
 }
 
@@ -42,9 +50,11 @@ impl ProxyHttp for Proxy {
     type CTX = RequestContext;
 
     fn new_ctx(&self) -> Self::CTX {
+        let (arrived, exactly) = Now::read_exact();
         RequestContext {
             snapshot: self.current.load(),
-            arrived: Now::read(),
+            arrived,
+            phases: Phases::new(exactly),
             connection: None,
             body: None,
             states: self.hooks.states(),
@@ -100,6 +110,7 @@ impl ProxyHttp for Proxy {
         if let Some(placed) = ctx.placed() {
             placed.reused = reused;
         }
+        ctx.phases.connected(reused);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use super::context::{Placed, RequestContext};
 use crate::clock::Now;
 use crate::health;
 use crate::pool::Failure;
+use crate::telemetry::FailedTry;
 
 /// A connection could not be made. Nothing was sent, so any request may be tried again.
 pub(super) fn after_failed_connect(ctx: &mut RequestContext, mut error: Box<Error>) -> Box<Error> {
@@ -20,6 +21,7 @@ pub(super) fn after_failed_connect(ctx: &mut RequestContext, mut error: Box<Erro
         error.set_retry(false);
         return error;
     }
+    placed.served.meter.try_failed(placed.backend(), FailedTry::Connect);
     suspect(placed);
     let again = placed.served.retries.on_connect && one_more(placed);
     error.set_retry(again);
@@ -38,6 +40,11 @@ pub(super) fn after_failed_exchange(
     error.retry.decide_reuse(client_reused);
     error.set_retry(false);
     let Some(placed) = ctx.placed() else { return error };
+    let way = failed_try(error.etype());
+    // That a kept connection was closed meanwhile says nothing about the backend.
+    if *error.esource() == ErrorSource::Upstream && !(client_reused && way == FailedTry::Exchange) {
+        placed.served.meter.try_failed(placed.backend(), way);
+    }
     let answered = session.response_written().is_some_and(|head| !head.status.is_informational());
     let broken = matches!(
         error.etype(),
@@ -49,7 +56,6 @@ pub(super) fn after_failed_exchange(
     if *error.esource() != ErrorSource::Upstream || answered || !broken {
         return error;
     }
-    // That a kept connection was closed meanwhile says nothing about the backend.
     if !client_reused && *error.etype() != ErrorType::InvalidHTTPHeader {
         suspect(placed);
     }
@@ -59,6 +65,13 @@ pub(super) fn after_failed_exchange(
     let again = repeatable && placed.served.retries.on_reset && one_more(placed);
     error.set_retry(again);
     error
+}
+
+fn failed_try(error: &ErrorType) -> FailedTry {
+    match error {
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => FailedTry::Timeout,
+        _ => FailedTry::Exchange,
+    }
 }
 
 /// Takes one of the tries that are left.

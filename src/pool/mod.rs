@@ -12,9 +12,11 @@ mod carried;
 mod drain;
 mod gate;
 mod live;
+mod place;
 mod ring;
 mod spec;
 mod state;
+mod suppose;
 mod witnesses;
 mod word;
 

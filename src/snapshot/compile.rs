@@ -18,7 +18,7 @@ use crate::health::{Check, CheckSpec, HttpProbe};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{EngineSettings, KeptPool, SharedTable};
-use crate::telemetry::SessionBook;
+use crate::telemetry::{PoolMeter, SessionBook};
 
 impl Snapshot {
     /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
@@ -27,13 +27,18 @@ impl Snapshot {
             let earlier = before.and_then(|before| before.pool_named(&pool.name));
             Arc::new(served(pool, PoolIndex(index), secrets, earlier.map(AsRef::as_ref), now))
         });
-        let listeners: Vec<_> = checked.listeners.into_iter().map(listener).collect();
+        let pools = pools.collect();
+        let listeners = checked.listeners.into_iter().map(|config| {
+            let earlier = before.and_then(|before| before.listener_named(&config.name));
+            listener(config, earlier)
+        });
+        let listeners: Vec<_> = listeners.collect();
         let reserved = listeners.iter().filter_map(|listener| listener.subject_header.clone()).collect();
-        Self { pools: pools.collect(), listeners, reserved }
+        Self { pools, listeners, reserved }
     }
 }
 
-fn listener(listener: checked::Listener) -> ServedListener {
+fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> ServedListener {
     let pool = |route: checked::Route| u16::try_from(route.pool).ok().map(PoolIndex);
     ServedListener {
         name: listener.name,
@@ -43,6 +48,7 @@ fn listener(listener: checked::Listener) -> ServedListener {
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,
         write_timeout: listener.timeouts.write,
+        meter: earlier.map(|earlier| earlier.meter.clone()).unwrap_or_default(),
     }
 }
 
@@ -79,6 +85,7 @@ fn served(
     let kept = (config.affinity.learn.persist && binds).then_some(table);
     let drains = drains(&config);
     let backends = config.backends.iter().map(|backend| backend.id.clone());
+    let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
     let spec = PoolSpec {
         name: config.name,
@@ -121,6 +128,7 @@ fn served(
         kept,
         shared,
         book,
+        meter,
     }
 }
 

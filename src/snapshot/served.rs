@@ -14,7 +14,7 @@ use crate::names::{BackendIndex, ListenerName, PoolName};
 use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{KeptPool, SharedTable};
-use crate::telemetry::{LiveCount, Report, SessionBook};
+use crate::telemetry::{ListenerMeter, LiveCount, PoolMeter, Report, SessionBook, Traffic};
 
 /// Everything compiled from one configuration.
 #[derive(Debug)]
@@ -36,6 +36,11 @@ impl Snapshot {
     /// The pool of that name.
     pub fn pool_named(&self, name: &PoolName) -> Option<&Arc<ServedPool>> {
         self.pools.iter().find(|served| served.pool.name() == name)
+    }
+
+    /// The listener of that name.
+    pub fn listener_named(&self, name: &ListenerName) -> Option<&ServedListener> {
+        self.listeners.iter().find(|listener| listener.name == *name)
     }
 
     /// What there is to watch.
@@ -76,6 +81,8 @@ pub struct ServedListener {
     pub body_timeout: Duration,
     /// For one write to the client.
     pub write_timeout: Duration,
+    /// Counts what it answers by itself.
+    pub meter: ListenerMeter,
 }
 
 /// One pool, with everything that a request needs of it.
@@ -99,6 +106,8 @@ pub struct ServedPool {
     pub shared: Option<Arc<SharedTable>>,
     /// What became of its sessions.
     pub book: SessionBook,
+    /// What its requests came to.
+    pub meter: PoolMeter,
 }
 
 impl ServedPool {
@@ -118,6 +127,11 @@ impl ServedPool {
         let learned = self.policy.learned.count_by_backend(now);
         let of = |index| learned.get(&self.pool.backend(index)?.tag()).copied();
         self.book.report(now, |index| of(index).unwrap_or(0))
+    }
+
+    /// What its requests came to, as it stands.
+    pub fn traffic(&self) -> Traffic {
+        self.meter.traffic()
     }
 
     /// How a backend is connected to.

@@ -1,13 +1,22 @@
-//! Telemetry: what requests came to, as one value that every report is made from; the session book; and the log's
-//! writer.
+//! Telemetry: what requests came to, as one value that every report is made from; the meter, which counts them; the
+//! session book; recent decisions with their explanations; and the log's writer.
 //!
 //! May use `names` and `clock` only.
 
 mod book;
+mod first_segment;
 mod live_sessions;
 mod logger;
+mod meter;
+mod recent;
 mod summary;
 
 pub use book::{BackendReport, Entry, LiveCount, Lost, Report, SessionBook};
+pub use first_segment::first_segment;
 pub use logger::{NotOurs, log_level, set_log_level, start_logger};
+pub use meter::{
+    BOUNDS_US, BackendTraffic, CodeClass, Distribution, FailedTry, ListenerMeter, Measure, PoolMeter, Times,
+    Traffic,
+};
+pub use recent::{Note, Recent, Record, Trace, is_loss};
 pub use summary::{Counts, Summary};

@@ -31,6 +31,7 @@ fn every_command_in_the_documents_exists() {
         "docs/operations.md",
         "docs/tls.md",
         "docs/http2.md",
+        "docs/seeing.md",
     ] {
         for command in commands(&read(document)) {
             seen += 1;

@@ -23,3 +23,16 @@ pub(crate) async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Op
         Err(_) => panic!("waited {PATIENCE:?} in vain: {what}"),
     }
 }
+
+/// The same for a test without a runtime.
+pub(crate) fn soon<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let mut waited = Duration::ZERO;
+    loop {
+        if let Some(answer) = probe() {
+            return answer;
+        }
+        assert!(waited < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        std::thread::sleep(PAUSE);
+        waited += PAUSE;
+    }
+}

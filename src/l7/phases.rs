@@ -1,0 +1,56 @@
+//! When a request reached each of its phases.
+
+use crate::clock::Stamp;
+use crate::telemetry::Times;
+
+/// When a request reached each of its phases, as far as it has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Phases {
+    arrived: Stamp,
+    placed: Option<Stamp>,
+    /// The latest try began.
+    trying: Option<Stamp>,
+    connected: Option<Stamp>,
+    /// The latest try made a connection of its own.
+    connects: bool,
+    answered: Option<Stamp>,
+}
+
+impl Phases {
+    /// Of a request that has just arrived.
+    pub(super) fn new(arrived: Stamp) -> Self {
+        Self { arrived, placed: None, trying: None, connected: None, connects: false, answered: None }
+    }
+
+    /// It has a backend, and a place there; again with each further try.
+    pub(super) fn placed(&mut self) {
+        let now = Stamp::read();
+        self.placed.get_or_insert(now);
+        self.trying = Some(now);
+    }
+
+    /// It has a connection.
+    pub(super) fn connected(&mut self, reused: bool) {
+        self.connected = Some(Stamp::read());
+        self.connects = !reused;
+    }
+
+    /// The head of its final response is there.
+    pub(super) fn answered(&mut self, now: Stamp) {
+        self.answered = Some(now);
+    }
+
+    /// How long each phase took, at its end.
+    pub(super) fn times(&self, now: Stamp) -> Times {
+        Times {
+            queue: self.placed.map(|placed| placed.since(self.arrived)),
+            connect: self
+                .trying
+                .zip(self.connected)
+                .filter(|_| self.connects)
+                .map(|(from, to)| to.since(from)),
+            first_byte: self.connected.zip(self.answered).map(|(from, to)| to.since(from)),
+            whole: now.since(self.arrived),
+        }
+    }
+}
