@@ -45,10 +45,11 @@ impl Identity {
         let parsed = PrivateKeyDer::from_pem_slice(&bytes);
         bytes.zeroize();
         // Its error may not quote what it has found.
-        let parsed = parsed.or(Err(FileError::new(key, "has no private key", KEY)))?;
+        let parsed = parsed.ok().ok_or_else(|| FileError::new(key, "has no private key", KEY))?;
         let signing = default_provider().key_provider.load_private_key(parsed.clone_key());
-        let signing =
-            signing.or(Err(FileError::new(key, "has a private key of a kind that is not known", KEY)))?;
+        let signing = signing
+            .ok()
+            .ok_or_else(|| FileError::new(key, "has a private key of a kind that is not known", KEY))?;
         let certified = CertifiedKey::new(chain.clone(), signing);
         match certified.keys_match() {
             // A key that cannot tell its public half is tried when it is used.

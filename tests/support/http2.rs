@@ -111,7 +111,7 @@ impl Raw {
     }
 
     /// Sends this up to that many times, while another thread reads what comes; whether the connection was closed.
-    pub(crate) fn is_closed_by(mut self, times: usize, mut bytes: impl FnMut(usize) -> Vec<u8>) -> bool {
+    pub(crate) fn gets_closed_by(mut self, times: usize, mut bytes: impl FnMut(usize) -> Vec<u8>) -> bool {
         let mut other = self.0.try_clone().unwrap();
         let reading = std::thread::spawn(move || {
             let mut buffer = [0; 65_536];
