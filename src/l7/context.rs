@@ -10,6 +10,7 @@ use crate::hooks::States;
 use crate::listen::{BodyClock, Connection};
 use crate::names::{BackendIndex, Outcome};
 use crate::pool::Permit;
+use crate::route::Route;
 use crate::snapshot::{ServedPool, Snapshot};
 use crate::telemetry::Trace;
 
@@ -27,8 +28,12 @@ pub(crate) struct RequestContext {
     pub(super) body: Option<Arc<BodyClock>>,
     /// What hooks remember.
     pub(super) states: States,
+    /// The route that takes it, unless a hook chose.
+    pub(super) route: Option<Arc<Route>>,
     /// Bytes of its body so far.
     pub(super) body_bytes: u64,
+    /// Interim responses (1xx) so far.
+    pub(super) interim: u32,
     /// How far it has come.
     pub(super) stage: Stage,
 }

@@ -11,6 +11,8 @@ const PROTO: &str = "X-Forwarded-Proto";
 const HOST: &str = "X-Forwarded-Host";
 pub(super) const HTTP: HeaderValue = HeaderValue::from_static("http");
 pub(super) const HTTPS: HeaderValue = HeaderValue::from_static("https");
+/// How the names of most claims begin.
+const CLAIM: &str = "x-forwarded-";
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
 /// Sets the headers. From a trusted proxy what it said is kept, and its own address added; from anybody else
@@ -69,15 +71,17 @@ pub(super) fn drop_reserved(request: &mut RequestHeader, reserved: &[HeaderName]
     }
 }
 
-/// Whatever begins with `X-Forwarded-`, and `Forwarded` (RFC 7239).
+/// Whatever begins with `X-Forwarded-`, and `Forwarded` (RFC 7239); also with underscores, which many applications
+/// cannot tell from dashes.
 fn drop_claims(request: &mut RequestHeader) {
-    let claims: Vec<HeaderName> = request
-        .headers
-        .keys()
-        .filter(|name| name.as_str().starts_with("x-forwarded-") || **name == FORWARDED)
-        .cloned()
-        .collect();
+    let claims = request.headers.keys().filter(|name| is_claim(name)).cloned();
+    let claims: Vec<HeaderName> = claims.collect();
     for name in claims {
         request.remove_header(&name);
     }
+}
+
+fn is_claim(name: &HeaderName) -> bool {
+    let text = name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+    *name == FORWARDED || text.take(CLAIM.len()).eq(CLAIM.bytes())
 }

@@ -58,7 +58,9 @@ impl ProxyHttp for Proxy {
             connection: None,
             body: None,
             states: self.hooks.states(),
+            route: None,
             body_bytes: 0,
+            interim: 0,
             stage: Stage::Arrived,
         }
     }

@@ -25,6 +25,7 @@ mod protocols;
 mod proxy_protocol;
 mod service;
 mod stream;
+mod target;
 mod transport;
 mod unix;
 mod welcome;

@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tls", &[]),
     ("config", &["tls"]),
     ("pool", &[]),
-    ("route", &[]),
+    ("route", &["affinity"]),
     ("telemetry", &[]),
     ("affinity", &["pool"]),
     ("hooks", &["pool", "affinity"]),
@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
     ("discovery", &["pool"]),
-    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "affinity", "pool"]),
+    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "route", "affinity", "pool"]),
     ("error", &["config", "listen", "snapshot", "tls"]),
 ];
 
