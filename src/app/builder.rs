@@ -15,7 +15,8 @@ use crate::hooks::{Chain, Hook};
 use crate::l4::{TcpGate, Ties};
 use crate::l7::Proxy;
 use crate::lifecycle::{
-    Asked, BoundListener, Control, Inheritance, Start, bounds, first_answers, tell_predecessor,
+    Asked, BoundListener, Control, Inheritance, Start, Tickets, bounds, first_answers, protocols,
+    tell_predecessor,
 };
 use crate::listen::{Acceptance, Door, ListenerFacts, bind};
 use crate::snapshot::{Current, Secrets};
@@ -115,16 +116,16 @@ impl Steadfast {
             let (name, address) = (listener.name.clone(), listener.address);
             let facts =
                 Arc::new(ListenerFacts { name: name.clone(), index, acceptance: Acceptance::default() });
-            let bounds = if listener.layer4.is_some() {
+            if listener.layer4.is_some() {
                 gates.push((socket, Arc::new(TcpGate::new(facts, &current, &counts, &ties))));
-                None
-            } else {
-                let door = Door::new(Arc::clone(&proxy), facts, bounds(&listener), Arc::default());
-                let bounds = Arc::clone(door.bounds());
-                doors.push((socket, Arc::new(door)));
-                Some(bounds)
-            };
-            bound.push(BoundListener { name, address, bounds });
+                bound.push(BoundListener::without_door(name, address));
+                continue;
+            }
+            let tickets = Tickets::new(&listener)?;
+            let protocols = protocols(&listener, &tickets)?;
+            let door = Door::new(Arc::clone(&proxy), facts, bounds(&listener), protocols, Arc::default());
+            bound.push(BoundListener::new(&door, address, tickets));
+            doors.push((socket, Arc::new(door)));
         }
         let (control, changed) =
             Control::new(self.source, Arc::clone(&current), Arc::clone(&keeper), bound, start);

@@ -1,7 +1,8 @@
 //! One TCP connection, from its arrival to its end.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -11,7 +12,7 @@ use super::relay::relay;
 use super::ties::Ties;
 use crate::affinity::{Flow, FlowNote, Origin};
 use crate::clock::Now;
-use crate::listen::{Counts, ListenerFacts, Slot};
+use crate::listen::{Counts, ListenerFacts, ProxyHeader, Slot, read_proxy_header};
 use crate::names::Outcome;
 use crate::snapshot::{Current, ServedLayer4, ServedPool, ServedTcp, Snapshot};
 use crate::telemetry::{self, Entry, Summary};
@@ -50,21 +51,39 @@ impl TcpGate {
     }
 
     /// Serves a connection; once both sides stand, in a task of its own, which is small.
-    pub(super) async fn serve(&self, client: TcpStream, slot: Slot) {
+    pub(super) async fn serve(&self, mut client: TcpStream, slot: Slot) {
         let arrived = Now::read();
         // The world that it was received in, kept until it stands.
         let snapshot = self.current.load();
         let Some(listener) = self.listener(&snapshot) else { return };
-        let Ok(peer) = client.peer_addr() else { return };
+        let Some(source) = self.source(&mut client, listener).await else { return };
         let Some(served) = snapshot.pool(listener.pool) else { return };
         let Some(flows) = &served.flows else { return };
-        let flow = flows.by_address(peer.ip(), served.pool.seed());
+        let flow = flows.by_address(source.ip(), served.pool.seed());
         options(&client, listener);
         match connect(served, &flow, listener, arrived).await {
             Ok(connected) => self.join(client, connected, served, listener, flow, slot, arrived),
             Err(error) => {
                 log::debug!("{}: a connection to pool {}: {error}", self.facts.name, served.pool.name());
                 self.sum_up(None, Outcome::Kept, served, 0, arrived);
+            }
+        }
+    }
+
+    /// The client's address: as the kernel has it, or as a trusted proxy in front says.
+    async fn source(&self, client: &mut TcpStream, listener: &ServedTcp) -> Option<SocketAddr> {
+        let peer = client.peer_addr().ok()?;
+        let ip = peer.ip().to_canonical();
+        if !listener.proxies.iter().any(|network| network.contains(&ip)) {
+            return Some(peer);
+        }
+        match read_proxy_header(client, listener.header_timeout).await {
+            Ok(ProxyHeader::Client { source, .. }) => Some(source),
+            Ok(ProxyHeader::Itself) => Some(peer),
+            Err(error) => {
+                self.counts.rejected.fetch_add(1, Ordering::Relaxed);
+                log::debug!("{}: {ip}: {error}", self.facts.name);
+                None
             }
         }
     }

@@ -33,19 +33,23 @@ impl Snapshot {
             let earlier = before.and_then(|before| before.listener_named(&config.name));
             listener(config, earlier)
         });
-        Self { pools, listeners: listeners.collect() }
+        let listeners: Vec<_> = listeners.collect();
+        let reserved = listeners.iter().filter_map(|listener| listener.subject_header.clone()).collect();
+        Self { pools, listeners, reserved }
     }
 }
 
 fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> ServedListener {
+    let layer4 = layer4::listener(&listener);
     ServedListener {
         name: listener.name,
         routes: super::routes::table(listener.routes),
+        subject_header: listener.tls.and_then(|tls| tls.subject_header?.try_into().ok()),
         trusted_proxies: listener.trusted_proxies,
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,
         write_timeout: listener.timeouts.write,
-        layer4: listener.layer4.and_then(|layer4| layer4::listener(layer4, &listener.limits)),
+        layer4,
         meter: earlier.map(|earlier| earlier.meter.clone()).unwrap_or_default(),
     }
 }

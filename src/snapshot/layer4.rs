@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::affinity::FlowPolicy;
 use crate::config::checked;
 use crate::route::PoolIndex;
@@ -11,6 +13,10 @@ use crate::route::PoolIndex;
 pub struct ServedTcp {
     /// The pool that every connection goes to.
     pub pool: PoolIndex,
+    /// Who begins with a header of the PROXY protocol, and how long it may take.
+    pub proxies: Vec<IpNet>,
+    /// For that header.
+    pub header_timeout: Duration,
     /// Connections that may be open at once.
     pub connections: usize,
     /// A connection on which nothing moves for this long is closed.
@@ -28,12 +34,14 @@ pub enum ServedLayer4 {
     Tcp(ServedTcp),
 }
 
-pub(super) fn listener(layer4: checked::Layer4, limits: &checked::ListenerLimits) -> Option<ServedLayer4> {
-    match layer4 {
+pub(super) fn listener(listener: &checked::Listener) -> Option<ServedLayer4> {
+    match listener.layer4.clone()? {
         checked::Layer4::Tcp(checked::Tcp { pool, idle, keepalive, user_timeout }) => {
             Some(ServedLayer4::Tcp(ServedTcp {
                 pool: PoolIndex(u16::try_from(pool).ok()?),
-                connections: limits.connections,
+                proxies: listener.proxy_protocol.clone(),
+                header_timeout: listener.timeouts.handshake,
+                connections: listener.limits.connections,
                 idle,
                 keepalive,
                 user_timeout,

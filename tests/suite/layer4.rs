@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
 use steadfast::config::checked::BackendState;
 use steadfast::lifecycle::BackendChange;
+use steadfast::listen::{ProxyVersion, proxy_header};
 use steadfast::names::Reason;
 
 use nix::sys::signal::Signal;
@@ -309,4 +310,31 @@ fn an_upgrade_breaks_no_connection_and_moves_no_client() {
         assert_eq!(open.echo("in the old process").unwrap(), "in the old process", "whole");
         assert_eq!(moved(&before, &homes(100, program.address), |_| true), Vec::<String>::new(), "steady");
     }
+}
+
+#[test]
+fn a_trusted_proxy_in_front_says_who_the_client_is_and_nobody_else_does() {
+    let apps = Echo::several("app", 4);
+    let proxies = "    proxy_protocol: { trusted: [127.9.0.0/16] }\n    timeouts: { handshake: 500ms }\n";
+    let balancer = Layer4::start(&tcp(&all(&apps), &[], proxies, ""));
+    let through = |client: u8| {
+        let header = proxy_header(
+            ProxyVersion::V2,
+            SocketAddr::from(([203, 0, 113, client], 4711)),
+            SocketAddr::from(([192, 0, 2, 1], 636)),
+        );
+        Talk::saying(&header, [127, 9, 0, 1].into(), balancer.address)
+    };
+    let homes: Vec<_> = (1..40).map(|client| through(client).unwrap().home).collect();
+    assert_eq!(shares(&homes, &all(&apps)).len(), 4, "they are told apart");
+    let again: Vec<_> = (1..40).map(|client| through(client).unwrap().home).collect();
+    assert_eq!(moved(&homes, &again, |_| true), Vec::<String>::new());
+    assert!(
+        Talk::from([127, 9, 0, 2].into(), balancer.address).is_err(),
+        "without its header it is not served"
+    );
+    let header = b"PROXY TCP4 203.0.113.1 192.0.2.1 1 2\r\n";
+    let mut stranger = Talk::saying(header, client(1), balancer.address).unwrap();
+    let said = stranger.echo("x").unwrap();
+    assert!(said.starts_with("PROXY TCP4"), "not believed, and passed on: {said}");
 }

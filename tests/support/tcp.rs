@@ -105,11 +105,17 @@ pub(crate) struct Talk {
 impl Talk {
     /// Connects from an address, and reads who answers.
     pub(crate) fn from(client: Ipv4Addr, to: SocketAddr) -> io::Result<Self> {
+        Self::saying(b"", client, to)
+    }
+
+    /// Connects, says something first, and reads who answers.
+    pub(crate) fn saying(first: &[u8], client: Ipv4Addr, to: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.bind(&SocketAddr::from((client, 0)).into())?;
         socket.connect_timeout(&to.into(), Duration::from_secs(30))?;
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        (&stream).write_all(first)?;
         let mut reader = BufReader::new(stream);
         let mut home = String::new();
         if reader.read_line(&mut home)? == 0 {

@@ -137,14 +137,25 @@ fn http_listener_keys(listener: &model::Listener) -> Vec<Key<'_>> {
     let mut keys = vec![
         key(&listener.routes, "write `pool: NAME`"),
         key(&listener.trusted_proxies, "remove it: there are no `X-Forwarded-*` fields at layer 4"),
-        key(&listener.timeouts, "remove it, and use `tcp: { idle: … }`"),
+        key(&listener.tls, "remove it: TLS is not ended at layer 4, and passes through"),
+        key(&listener.http2, BYTES),
     ];
+    if let Some(timeouts) = listener.timeouts.get() {
+        const IDLE: &str = "remove it, and use `tcp: { idle: … }`";
+        keys.extend([
+            key(&timeouts.head, BYTES),
+            key(&timeouts.body, BYTES),
+            key(&timeouts.idle, IDLE),
+            key(&timeouts.write, IDLE),
+        ]);
+    }
     if let Some(limits) = listener.limits.get() {
         keys.extend([
             key(&limits.head_bytes, BYTES),
             key(&limits.header_fields, BYTES),
             key(&limits.uri_bytes, BYTES),
             key(&limits.body_bytes, BYTES),
+            key(&limits.handshakes, BYTES),
         ]);
     }
     keys
