@@ -16,6 +16,7 @@ mod endpoints;
 mod explain;
 mod guard;
 mod log_level;
+mod metrics;
 mod openapi;
 mod service;
 mod sessions;

@@ -14,11 +14,12 @@ use super::arrive::{client, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
 use super::reply;
-use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Verdict};
+use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Refused, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
 use crate::names::{BackendIndex, Outcome, Reason};
 use crate::snapshot::{RetryPolicy, ServedPool};
+use crate::telemetry::{TokenFault, Turned};
 
 /// How long a connection's first choice counts where clients are told apart by other means.
 const CONNECTION_CHOICE_S: u64 = 5;
@@ -36,12 +37,10 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
     };
     let Some(served) = served.or_else(|| route(ctx)) else { return reply::own(session, 404).await };
     let evidence = read(session, ctx, &served, client, named.as_ref());
+    evidence.refused.iter().for_each(|refused| served.meter.token_refused(fault(*refused)));
     let decision = match settle(&served, &evidence, ctx.arrived).await {
         Ok(decision) => decision,
-        Err(refusal) => {
-            log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
-            return reply::unavailable(session, refusal).await;
-        }
+        Err(refusal) => return refuse(session, &served, refusal).await,
     };
     let decision = match preferred(proxy, ctx, &served, decision, client) {
         Ok(decision) => decision,
@@ -52,10 +51,7 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
     };
     let (decision, permit) = match admit(&served, &evidence, decision).await {
         Ok(admitted) => admitted,
-        Err(refusal) => {
-            log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
-            return reply::unavailable(session, refusal).await;
-        }
+        Err(refusal) => return refuse(session, &served, refusal).await,
     };
     if repeatable(session, &served.retries) {
         // Kept for a second try; only as much as fits into Pingora's 64 KiB.
@@ -78,6 +74,26 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
     ctx.phases.placed();
     remember(ctx);
     Ok(false)
+}
+
+async fn refuse(session: &mut Session, served: &ServedPool, refusal: Refusal) -> Result<bool> {
+    log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
+    served.meter.refused(match refusal {
+        Refusal::NoBackend => Turned::NoBackend,
+        Refusal::LostBackend => Turned::LostBackend,
+        Refusal::Full => Turned::Full,
+    });
+    reply::unavailable(session, refusal).await
+}
+
+fn fault(refused: Refused) -> TokenFault {
+    match refused {
+        Refused::Length => TokenFault::Length,
+        Refused::Encoding => TokenFault::Encoding,
+        Refused::UnknownKey => TokenFault::UnknownKey,
+        Refused::Forged => TokenFault::Forged,
+        Refused::Expired => TokenFault::Expired,
+    }
 }
 
 /// How long a session id that nobody knows is waited for, while another process tells what it learns; and how often is

@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lifecycle", &["config", "snapshot", "store", "affinity", "pool", "health", "discovery", "listen"]),
     ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
     ("discovery", &["pool"]),
-    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "affinity", "pool"]),
+    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "affinity", "pool", "store"]),
     ("error", &["config", "listen", "snapshot"]),
 ];
 
