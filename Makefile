@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help deps e2e-deps survival-deps run build test e2e lint deny survival bench bench-floor bench-idle
+.PHONY: help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-idle
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,10 @@ e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what
 	cargo build --profile quick --bin steadfast --example survival
 	target/quick/examples/survival
+
+desync: deps survival-deps ## Send odd HTTP/1 requests through Steadfast, HAProxy, NGINX and bare Pingora, and print what got through
+	cargo build --profile quick --bin steadfast --example desync --example bare_pingora
+	target/quick/examples/desync --detail
 
 survival-deps: ## Install the others that take part: HAProxy and NGINX
 	$(call install,haproxy,haproxy)

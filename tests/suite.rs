@@ -28,6 +28,9 @@ mod config;
 #[path = "suite/control.rs"]
 mod control;
 #[cfg(test)]
+#[path = "suite/desync.rs"]
+mod desync;
+#[cfg(test)]
 #[path = "suite/discovery/mod.rs"]
 mod discovery;
 #[cfg(test)]
@@ -40,6 +43,9 @@ mod embedded;
 #[path = "suite/evidence.rs"]
 mod evidence;
 #[cfg(test)]
+#[path = "suite/explain.rs"]
+mod explain;
+#[cfg(test)]
 #[path = "suite/first_contact.rs"]
 mod first_contact;
 #[cfg(test)]
@@ -48,6 +54,9 @@ mod front_door;
 #[cfg(test)]
 #[path = "suite/hooks.rs"]
 mod hooks;
+#[cfg(test)]
+#[path = "suite/hostile_backends.rs"]
+mod hostile_backends;
 #[cfg(test)]
 #[path = "suite/hostile_tokens.rs"]
 mod hostile_tokens;
@@ -69,6 +78,9 @@ mod reload;
 #[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;
+#[cfg(test)]
+#[path = "suite/routes/mod.rs"]
+mod routes;
 #[cfg(test)]
 #[path = "suite/session_book.rs"]
 mod session_book;

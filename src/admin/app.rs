@@ -26,6 +26,7 @@ pub(crate) struct Parts {
     pub(crate) current: Arc<Current>,
     pub(crate) control: Arc<Control>,
     pub(crate) counts: Arc<telemetry::Counts>,
+    pub(crate) recent: Arc<telemetry::Recent>,
     pub(crate) listeners: Vec<ListenerHandle>,
 }
 
@@ -44,6 +45,7 @@ pub(super) struct Api {
     pub(super) current: Arc<Current>,
     pub(super) control: Arc<Control>,
     pub(super) counts: Arc<telemetry::Counts>,
+    pub(super) recent: Arc<telemetry::Recent>,
     pub(super) listeners: Vec<ListenerHandle>,
     pub(super) started: Now,
     stopping: AtomicBool,
@@ -71,10 +73,10 @@ impl AdminApp {
     /// The API of these parts.
     pub(crate) fn new(parts: Parts, guard: Guard) -> Self {
         let endpoints = endpoints::all();
-        let Parts { current, control, counts, listeners } = parts;
+        let Parts { current, control, counts, recent, listeners } = parts;
         let (started, stopping) = (Now::read(), AtomicBool::new(false));
         let document = openapi::document(&endpoints);
-        let api = Api { current, control, counts, listeners, started, stopping, document };
+        let api = Api { current, control, counts, recent, listeners, started, stopping, document };
         Self { api, guard, router: router(&endpoints), endpoints }
     }
 
@@ -111,6 +113,7 @@ impl AdminApp {
             request,
             pool: found.params.get("pool"),
             backend: found.params.get("backend"),
+            request_id: found.params.get("request"),
             dry_run: dry_run(request.query.as_deref(), endpoint.dry_run)?,
         };
         let answer = (endpoint.handle)(&self.api, &call)?;

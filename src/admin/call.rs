@@ -22,6 +22,8 @@ pub(super) struct Call<'a> {
     pub(super) request: &'a Request,
     pub(super) pool: Option<&'a str>,
     pub(super) backend: Option<&'a str>,
+    /// A recent request, by its number or its own id.
+    pub(super) request_id: Option<&'a str>,
     /// The one switch in the query that an endpoint may have.
     pub(super) dry_run: bool,
 }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::answer::{Answer, Refusal};
 use super::app::Api;
 use super::call::Call;
-use super::{changes, explain, log_level, metrics, openapi, sessions, state};
+use super::{changes, explain, log_level, metrics, openapi, requests, sessions, state};
 
 /// Answers a call.
 type Handler = dyn Fn(&Api, &Call<'_>) -> Result<Answer, Refusal> + Send + Sync;
@@ -16,7 +16,7 @@ type Handler = dyn Fn(&Api, &Call<'_>) -> Result<Answer, Refusal> + Send + Sync;
 /// One method on one path.
 pub(super) struct Endpoint {
     pub(super) method: Method,
-    /// With `{pool}` and `{backend}`.
+    /// With `{pool}`, `{backend}` and `{request}`.
     pub(super) path: &'static str,
     /// Its name for programs.
     pub(super) name: &'static str,
@@ -78,6 +78,13 @@ pub(super) fn all() -> Vec<Endpoint> {
         write(post.clone(), "/v1/explain", "explain", "Where a request would go, and why", explain::answer)
             .reads()
             .refuses(&[404]),
+        get("/v1/requests", "requests", "Recent requests, moves and losses first of all", requests::all),
+        get(
+            "/v1/requests/{request}",
+            "request",
+            "A recent request, explained; by its number or its own id",
+            requests::one,
+        ),
         get("/v1/log-level", "log_level", "How much is logged", log_level::get),
         write(
             put,

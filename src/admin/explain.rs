@@ -4,15 +4,18 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::answer::Refusal;
 use super::app::Api;
 use super::call::Call;
+use super::view::StateWord;
 use crate::affinity::{self, Circumstance, Evidence, RequestView, Verdict};
 use crate::clock::Now;
+use crate::pool::{Pool, State};
+use crate::route::{self, Found};
 use crate::snapshot::Snapshot;
 
 /// A request that is asked about.
@@ -42,6 +45,19 @@ pub(crate) struct Question {
     /// The listener that receives it; null: the first one.
     #[serde(default)]
     pub(crate) listener: Option<String>,
+    /// What if these backends of its pool were in other states?
+    #[serde(default, rename = "if")]
+    #[schemars(length(max = 100))]
+    pub(crate) suppose: Vec<Supposition>,
+}
+
+/// A backend, and a state that it may not be in.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Supposition {
+    #[schemars(regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"))]
+    pub(crate) backend: String,
+    pub(crate) state: StateWord,
 }
 
 /// A header field.
@@ -57,22 +73,41 @@ pub(crate) struct Field {
 /// Where a request would go, and why.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Explained {
+    /// The route that takes it: its name, or its number in the listener.
+    pub(crate) route: String,
     pub(crate) pool: String,
     /// The backend; null: nobody can serve it.
     pub(crate) backend: Option<String>,
     /// The reason, `held` while a suspect backend is probed, or why nobody can serve it.
     pub(crate) reason: String,
+    /// Why, in a sentence.
+    pub(crate) because: String,
     /// Who would be next if that backend were gone.
     pub(crate) runner_up: Option<String>,
-    /// What the request says about its session.
+    /// What the request says about its session, strongest first.
     pub(crate) evidence: Vec<Clue>,
+    /// The backends of the pool and their states, as they were looked at.
+    pub(crate) states: Vec<BackendState>,
+}
+
+/// A backend and its state.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct BackendState {
+    pub(crate) backend: String,
+    pub(crate) state: StateWord,
 }
 
 /// One piece of evidence, in words: never with a session id or a cookie's value.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Clue {
+    /// What it is.
     pub(crate) what: String,
+    /// What it says.
     pub(crate) says: String,
+    /// What it is worth: `decides`, `holds`, `outranked`, `unusable`, `unknown` or `absent`.
+    pub(crate) weight: String,
+    /// Why it is worth that.
+    pub(crate) why: String,
 }
 
 /// Why a request cannot be explained.
@@ -80,12 +115,20 @@ pub(crate) struct Clue {
 pub(crate) enum Unexplained {
     #[error("there is no such listener; they are: {0}")]
     NoListener(String),
-    #[error("no route takes the request")]
+    #[error("no route takes the request: it would be answered with 404")]
     NoRoute,
+    #[error(
+        "servers may read the path in two ways, which lead to different routes: it would be answered with 400"
+    )]
+    Ambiguous,
+    #[error("the method is none: {0}")]
+    Method(http::method::InvalidMethod),
     #[error("the URL is none: {0}")]
     Url(http::uri::InvalidUri),
     #[error("header field {0} has no usable name or value")]
     Field(usize),
+    #[error("pool {pool} has no backend `{backend}`; they are: {known}")]
+    NoBackend { pool: String, backend: String, known: String },
 }
 
 /// Of a URL, and of a header field's value.
@@ -93,16 +136,20 @@ const MAX_LENGTH: usize = 8000;
 /// Header fields.
 const MAX_FIELDS: usize = 100;
 
-/// Explains a request by the snapshot in force. Asks the function that routes requests, so a learned session that
-/// the request presents counts as used.
+/// Explains a request by the snapshot in force, with the function that routes requests. Nothing changes by asking.
 pub(super) fn answer(api: &Api, _: &Call<'_>, question: Question) -> Result<Explained, Refusal> {
     check(&question)?;
     explain(&api.current.load(), &question).map_err(|why| {
         let help = "GET /v1/status names the listeners, GET /v1/openapi.json says what is taken";
         match why {
             Unexplained::NoListener(_) => Refusal::unknown("unknown_listener", why.to_string(), help),
-            Unexplained::NoRoute => Refusal::unknown("no_route", why.to_string(), help),
-            Unexplained::Url(_) | Unexplained::Field(_) => Refusal::bad("bad_request", why.to_string(), help),
+            Unexplained::NoBackend { .. } => Refusal::unknown("unknown_backend", why.to_string(), help),
+            Unexplained::NoRoute | Unexplained::Ambiguous => {
+                Refusal::unknown("no_route", why.to_string(), help)
+            }
+            Unexplained::Url(_) | Unexplained::Field(_) | Unexplained::Method(_) => {
+                Refusal::bad("bad_request", why.to_string(), help)
+            }
         }
     })
 }
@@ -120,10 +167,24 @@ pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explai
         let names: Vec<_> = snapshot.listeners.iter().map(|listener| listener.name.as_str()).collect();
         Unexplained::NoListener(names.join(", "))
     })?;
-    let served = listener.routes.find().and_then(|pool| snapshot.pool(pool)).ok_or(Unexplained::NoRoute)?;
     let uri: Uri = question.url.parse().map_err(Unexplained::Url)?;
     let headers = headers(&question.headers, &uri)?;
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let method = Method::from_bytes(question.method.as_bytes()).map_err(Unexplained::Method)?;
+    let request = route::RequestView {
+        method: &method,
+        host: headers.get(header::HOST).map(HeaderValue::as_bytes),
+        target: target.as_bytes(),
+        headers: &headers,
+        client: question.from,
+        server_name: None,
+    };
+    let route = match listener.routes.find(&request) {
+        Found::Route(route) => route,
+        Found::Nothing => return Err(Unexplained::NoRoute),
+        Found::Ambiguous => return Err(Unexplained::Ambiguous),
+    };
+    let served = snapshot.pool(route.pool).ok_or(Unexplained::NoRoute)?;
     let request = RequestView {
         target: target.as_bytes(),
         headers: &headers,
@@ -134,21 +195,49 @@ pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explai
     let now = Now::read();
     let evidence = Evidence::read(&request, &served.policy, &served.pool, now);
     let at = Circumstance { now, draw: 0, held: false };
-    let explanation = affinity::explain(&evidence, &served.policy, &served.pool, at);
-    let id = |index| served.pool.backend(index).map(|backend| backend.id().to_string());
+    let supposed = supposed(&served.pool, &question.suppose)?;
+    let pool = supposed.as_ref().unwrap_or(&served.pool);
+    let explanation = affinity::explain(&evidence, &served.policy, pool, at);
+    let id = |index| pool.backend(index).map(|backend| backend.id().to_string());
     let (backend, reason) = match &explanation.verdict {
         Verdict::To(decision) => (id(decision.backend), decision.reason.as_str()),
         Verdict::Hold(home) => (id(*home), "held"),
         Verdict::Refuse(refusal) => (None, refusal.as_str()),
     };
-    let evidence = explanation.findings.into_iter();
+    let evidence = explanation.findings.into_iter().map(|finding| Clue {
+        what: finding.what,
+        says: finding.says,
+        weight: finding.weight.as_str().to_owned(),
+        why: finding.why,
+    });
+    let states = pool
+        .backends()
+        .iter()
+        .map(|backend| BackendState { backend: backend.id().to_string(), state: backend.state(now).into() });
     Ok(Explained {
-        pool: served.pool.name().to_string(),
+        route: route.name.to_string(),
+        pool: pool.name().to_string(),
         backend,
         reason: reason.to_owned(),
+        because: explanation.because,
         runner_up: explanation.runner_up.and_then(id),
-        evidence: evidence.map(|finding| Clue { what: finding.what, says: finding.says }).collect(),
+        evidence: evidence.collect(),
+        states: states.collect(),
     })
+}
+
+/// The pool with other states, if any are supposed.
+fn supposed(pool: &Pool, suppositions: &[Supposition]) -> Result<Option<Pool>, Unexplained> {
+    let state = |supposition: &Supposition| match pool.find(&supposition.backend) {
+        Some(index) => Ok((index, State::from(supposition.state))),
+        None => {
+            let known: Vec<_> = pool.backends().iter().map(|backend| backend.id().as_str()).collect();
+            let (pool, backend) = (pool.name().to_string(), supposition.backend.clone());
+            Err(Unexplained::NoBackend { pool, backend, known: known.join(", ") })
+        }
+    };
+    let states = suppositions.iter().map(state).collect::<Result<Vec<_>, _>>()?;
+    Ok((!states.is_empty()).then(|| pool.supposing(&states)))
 }
 
 fn headers(fields: &[Field], uri: &Uri) -> Result<HeaderMap, Unexplained> {
@@ -180,8 +269,8 @@ fn check(question: &Question) -> Result<(), Refusal> {
     if question.url.len() > MAX_LENGTH || !is_url(&question.url) {
         return refuse("`url`", "write http://HOST/PATH or /PATH, percent-encoded, at most 8000 bytes");
     }
-    if question.headers.len() > MAX_FIELDS {
-        return refuse("`headers`", "at most 100 are taken");
+    if question.headers.len() > MAX_FIELDS || question.suppose.len() > MAX_FIELDS {
+        return refuse("`headers` or `if`", "at most 100 are taken");
     }
     let named = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
     let is_field = |field: &Field| {

@@ -1,7 +1,8 @@
 //! The admin API: what the balancer is doing, as JSON, and changes at run time.
 //!
 //! `service` accepts and reads a request within bounds, `guard` says whether it may be answered, `app` finds
-//! its endpoint in the table of `endpoints`, and a handler (`state`, `sessions`, `explain`, `log_level`, `changes`)
+//! its endpoint in the table of `endpoints`, and a handler (`state`, `sessions`, `explain`, `requests`,
+//! `log_level`, `changes`)
 //! answers. The OpenAPI document (`openapi`) is made from the same table and the types of the answers (`view`), so it
 //! cannot say anything else.
 //!
@@ -18,6 +19,7 @@ mod guard;
 mod log_level;
 mod metrics;
 mod openapi;
+mod requests;
 mod service;
 mod sessions;
 mod state;
@@ -26,9 +28,10 @@ mod view;
 pub(crate) use answer::Failure;
 pub(crate) use app::{AdminApp, ListenerHandle, Parts};
 pub(crate) use changes::{Drain, Nothing, PlanView};
-pub(crate) use explain::{Explained, Field, Question, explain};
+pub(crate) use explain::{Clue, Explained, Field, Question, Supposition, explain};
 pub(crate) use guard::Guard;
 pub(crate) use log_level::{Level, LogLevel};
+pub(crate) use requests::RecentRequest;
 pub(crate) use service::{AdminService, AdminSocket};
 pub(crate) use sessions::PoolSessions;
 pub(crate) use sessions::{Forgotten, Home, KnownBy, SessionId};

@@ -76,7 +76,7 @@ fn operation(endpoint: &Endpoint, taken: &mut SchemaGenerator, given: &mut Schem
         "summary": endpoint.summary,
         "responses": responses,
     });
-    let mut parameters: Vec<_> = ["pool", "backend"]
+    let mut parameters: Vec<_> = ["pool", "backend", "request"]
         .into_iter()
         .filter(|name| endpoint.path.contains(&format!("{{{name}}}")))
         .map(in_path)

@@ -170,6 +170,9 @@ pub(crate) enum HealthWord {
 }
 
 impl StateWord {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Up, Self::Suspect, Self::Draining, Self::Down, Self::Maintenance];
+
     /// The word, as the log has it.
     pub(crate) fn as_str(self) -> &'static str {
         State::from(self).as_str()

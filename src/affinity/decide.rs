@@ -65,30 +65,91 @@ pub struct Circumstance {
     pub held: bool,
 }
 
-/// One piece of evidence: its reason, the backend that it names, and whose token it is.
-struct Clue<'e> {
-    reason: Reason,
-    names: Home,
-    token: Option<&'e Token>,
+/// Whether a request follows the decision.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// It does: what is looked up counts as used, and turns are taken.
+    Route,
+    /// Somebody asks: nothing changes.
+    Look {
+        /// As if this one were gone.
+        without: Option<BackendIndex>,
+    },
+}
+
+impl Purpose {
+    fn rules_out(self, index: BackendIndex) -> bool {
+        self == Self::Look { without: Some(index) }
+    }
+
+    fn learned(self, policy: &Policy, id: &PresentedId, now: Now) -> Option<BackendTag> {
+        match self {
+            Self::Route => policy.learned.find(&id.digest, now),
+            Self::Look { .. } => policy.learned.peek(&id.digest, now),
+        }
+    }
+
+    fn successor(self, pool: &Pool, key: u64, now: Now) -> Option<BackendIndex> {
+        match self {
+            Self::Look { without: Some(gone) } => pool.successor_without(gone, key, now),
+            Self::Route | Self::Look { without: None } => pool.successor(key, now),
+        }
+    }
+
+    fn place(self, pool: &Pool, key: u64, at: Circumstance) -> Option<BackendIndex> {
+        match self {
+            Self::Route => pool.place(key, at.now, at.draw),
+            Self::Look { without } => pool.would_place(key, at.now, at.draw, without),
+        }
+    }
+}
+
+/// One piece of evidence: its reason, the backend that it names, and what it is.
+pub(super) struct Clue<'e> {
+    pub(super) reason: Reason,
+    pub(super) names: Home,
+    /// The token whose session this is.
+    pub(super) token: Option<&'e Token>,
+    /// The session id, where that names the backend.
+    pub(super) id: Option<&'e PresentedId>,
 }
 
 /// The backend that a piece of evidence names.
-enum Home {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Home {
     Known(BackendIndex),
     /// The pool has no such backend any more, or it has lost its memory since.
     Gone,
 }
 
-/// Decides where a request goes.
+/// Decides where a request goes. What it looks up counts as used: for a request that follows.
 pub fn decide(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumstance) -> Verdict {
+    decide_for(Purpose::Route, evidence, policy, pool, at)
+}
+
+/// Where a request would go: the very same, and nothing changes by asking.
+pub fn foresee(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumstance) -> Verdict {
+    decide_for(Purpose::Look { without: None }, evidence, policy, pool, at)
+}
+
+/// The one decision, for a request and for whoever only asks.
+pub(super) fn decide_for(
+    purpose: Purpose,
+    evidence: &Evidence,
+    policy: &Policy,
+    pool: &Pool,
+    at: Circumstance,
+) -> Verdict {
     match policy.mode {
         Mode::Bind => {}
-        Mode::Hash => return by_hash(evidence, pool, at),
-        Mode::None => return first_choice(evidence, policy, pool, at),
+        Mode::Hash => return by_hash(purpose, evidence, pool, at),
+        Mode::None => return first_choice(purpose, evidence, policy, pool, at),
     }
     let mut lost = None;
-    for clue in clues(evidence, policy, pool, at.now) {
-        if let Home::Known(home) = clue.names {
+    for clue in clues(purpose, evidence, policy, pool, at.now) {
+        if let Home::Known(home) = clue.names
+            && !purpose.rules_out(home)
+        {
             let Some(backend) = pool.backend(home) else { continue };
             if backend.takes_existing(at.now, at.held) {
                 return Verdict::To(Decision {
@@ -116,15 +177,16 @@ pub fn decide(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumstanc
                 (None, Some(id)) => id.digest.ring_key(),
                 (None, None) => evidence.contact.key,
             };
-            to(pool.successor(key, at.now), Reason::Moved, token)
+            to(purpose.successor(pool, key, at.now), Reason::Moved, token)
         }
-        (None, Some(id)) => to(pool.successor(id.digest.ring_key(), at.now), Reason::Hash, None),
-        (None, None) => first_choice(evidence, policy, pool, at),
+        (None, Some(id)) => to(purpose.successor(pool, id.digest.ring_key(), at.now), Reason::Hash, None),
+        (None, None) => first_choice(purpose, evidence, policy, pool, at),
     }
 }
 
 /// All evidence, strongest first.
-fn clues<'e>(
+pub(super) fn clues<'e>(
+    purpose: Purpose,
     evidence: &'e Evidence,
     policy: &'e Policy,
     pool: &'e Pool,
@@ -132,27 +194,37 @@ fn clues<'e>(
 ) -> impl Iterator<Item = Clue<'e>> {
     let routes = evidence.ids.iter().filter_map(|id| {
         let backend = id.route?;
-        Some(Clue { reason: Reason::Route, names: Home::Known(backend), token: vouching(evidence, id) })
+        Some(Clue {
+            reason: Reason::Route,
+            names: Home::Known(backend),
+            token: vouching(evidence, id),
+            id: Some(id),
+        })
     });
-    let proven = newest(evidence.tokens.iter().filter(|token| vouches(token, evidence))).map(|token| Clue {
-        reason: Reason::LbCookie,
-        names: home(token, pool),
-        token: Some(token),
-    });
+    let by_token = |reason| {
+        move |token: &'e Token| Clue { reason, names: home(token, pool), token: Some(token), id: None }
+    };
+    let proven = newest(evidence.tokens.iter().filter(|token| vouches(token, evidence)))
+        .map(by_token(Reason::LbCookie));
     let learned = evidence.ids.iter().filter_map(move |id| {
-        let tag = policy.learned.find(&id.digest, now)?;
-        Some(Clue { reason: Reason::Learned, names: known(tag, pool), token: vouching(evidence, id) })
+        let tag = purpose.learned(policy, id, now)?;
+        Some(Clue {
+            reason: Reason::Learned,
+            names: known(tag, pool),
+            token: vouching(evidence, id),
+            id: Some(id),
+        })
     });
     let unproven = || evidence.tokens.iter().filter(|token| !vouches(token, evidence));
     let bare = newest(unproven().filter(|token| token.fingerprints.is_empty() || evidence.ids.is_empty()))
-        .map(|token| Clue { reason: Reason::LbCookie, names: home(token, pool), token: Some(token) });
+        .map(by_token(Reason::LbCookie));
     let conflicting =
         newest(unproven().filter(|token| !token.fingerprints.is_empty() && !evidence.ids.is_empty()))
-            .map(|token| Clue { reason: Reason::Conflict, names: home(token, pool), token: Some(token) });
+            .map(by_token(Reason::Conflict));
     routes.chain(proven).chain(learned).chain(bare).chain(conflicting)
 }
 
-fn vouches(token: &Token, evidence: &Evidence) -> bool {
+pub(super) fn vouches(token: &Token, evidence: &Evidence) -> bool {
     evidence.ids.iter().any(|id| token.vouches_for(&id.digest))
 }
 
@@ -160,7 +232,7 @@ fn vouching<'e>(evidence: &'e Evidence, id: &PresentedId) -> Option<&'e Token> {
     evidence.tokens.iter().find(|token| token.vouches_for(&id.digest))
 }
 
-fn newest<'e>(tokens: impl Iterator<Item = &'e Token>) -> Option<&'e Token> {
+pub(super) fn newest<'e>(tokens: impl Iterator<Item = &'e Token>) -> Option<&'e Token> {
     tokens.max_by_key(|token| (token.seen_s, token.seed.0))
 }
 
@@ -183,19 +255,25 @@ fn home(token: &Token, pool: &Pool) -> Home {
     }
 }
 
-fn by_hash(evidence: &Evidence, pool: &Pool, at: Circumstance) -> Verdict {
+fn by_hash(purpose: Purpose, evidence: &Evidence, pool: &Pool, at: Circumstance) -> Verdict {
     match evidence.ids.first() {
-        Some(id) => to(pool.successor(id.digest.ring_key(), at.now), Reason::Hash, None),
-        None => to(pool.place(evidence.contact.key, at.now, at.draw), Reason::New, None),
+        Some(id) => to(purpose.successor(pool, id.digest.ring_key(), at.now), Reason::Hash, None),
+        None => to(purpose.place(pool, evidence.contact.key, at), Reason::New, None),
     }
 }
 
-fn first_choice(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumstance) -> Verdict {
-    let takes_new = |index: &BackendIndex| pool.welcomes(*index, at.now);
+fn first_choice(
+    purpose: Purpose,
+    evidence: &Evidence,
+    policy: &Policy,
+    pool: &Pool,
+    at: Circumstance,
+) -> Verdict {
+    let takes_new = |index: &BackendIndex| pool.welcomes(*index, at.now) && !purpose.rules_out(*index);
     let contact = &evidence.contact;
     let key = match (policy.mode, policy.first_contact) {
         (Mode::None, _) | (_, FirstContact::Balance) => {
-            return to(pool.place(at.draw, at.now, at.draw), Reason::New, None);
+            return to(purpose.place(pool, at.draw, at), Reason::New, None);
         }
         (_, FirstContact::Client | FirstContact::Connection) => contact.key,
     };
@@ -204,7 +282,7 @@ fn first_choice(evidence: &Evidence, policy: &Policy, pool: &Pool, at: Circumsta
         .preferred(policy)
         .filter(takes_new)
         .or_else(remembered)
-        .or_else(|| pool.place(key, at.now, at.draw));
+        .or_else(|| purpose.place(pool, key, at));
     to(choice, Reason::New, None)
 }
 

@@ -26,9 +26,9 @@ mod unsure;
 
 pub use bind::{Binding, Entropy, ResponseView, bind};
 pub use cookie::{Pair, Stripped, pairs, strip};
-pub use decide::{Circumstance, Decision, Refusal, Verdict, decide, note};
+pub use decide::{Circumstance, Decision, Refusal, Verdict, decide, foresee, note};
 pub use evidence::{Contact, Evidence, PresentedId, RequestView, Source};
-pub use explain::{Explanation, Finding, explain};
+pub use explain::{Explanation, Finding, Weight, explain, explain_decided};
 pub use first_contact::FirstContacts;
 pub use learned::{Batch, Change, JOURNAL_LENGTH, Journal, Learned, Origin, RETIRED_FOR, Remembered};
 pub use policy::{CookiePolicy, FirstContact, Insert, Mode, Policy};

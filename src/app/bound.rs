@@ -33,6 +33,7 @@ pub struct Bound {
     pub(super) doors: Doors,
     pub(super) current: Arc<Current>,
     pub(super) counts: Arc<telemetry::Counts>,
+    pub(super) recent: Arc<telemetry::Recent>,
     pub(super) keeper: Arc<Keeper>,
     pub(super) conf: ServerConf,
     pub(super) pid_file: Option<PathBuf>,
@@ -124,6 +125,7 @@ impl Bound {
             current: Arc::clone(&self.current),
             control: Arc::clone(&self.control),
             counts: Arc::clone(&self.counts),
+            recent: Arc::clone(&self.recent),
             listeners: self.doors.iter().filter_map(listener).collect(),
         };
         let guard = Guard::new(socket.address());

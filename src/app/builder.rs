@@ -102,7 +102,9 @@ impl Steadfast {
         // Before the first request, so that it finds the sessions of the last run.
         let keeper = Arc::new(Keeper::start(&state_dir, current.load().kept()));
         let counts = Arc::new(telemetry::Counts::default());
-        let proxy = Proxy::new(Arc::clone(&current), self.hooks, Arc::clone(&counts));
+        // Nobody could ask without an admin API.
+        let recent = admin.as_ref().map(|_| Arc::new(telemetry::Recent::default()));
+        let proxy = Proxy::new(Arc::clone(&current), self.hooks, Arc::clone(&counts), recent.clone());
         let mut proxy = HttpProxy::new(proxy, Arc::new(server_conf_copy(&conf)));
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
@@ -126,6 +128,7 @@ impl Steadfast {
             doors: listeners,
             current,
             counts,
+            recent: recent.unwrap_or_default(),
             keeper,
             conf,
             pid_file,

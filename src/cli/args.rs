@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::admin::Level;
+use crate::admin::{Level, StateWord, Supposition};
 
 /// A load balancer that keeps every session on the server that holds it.
 #[derive(Debug, Parser)]
@@ -88,11 +88,17 @@ pub(super) struct Explain {
     #[arg(long, value_name = "ADDRESS|unix:PATH")]
     pub(super) admin: Option<String>,
     /// The request's method
-    #[arg(value_name = "METHOD")]
-    pub(super) method: String,
+    #[arg(value_name = "METHOD", required_unless_present = "request")]
+    pub(super) method: Option<String>,
     /// The request's URL, or its path
-    #[arg(value_name = "URL")]
-    pub(super) url: String,
+    #[arg(value_name = "URL", required_unless_present = "request")]
+    pub(super) url: Option<String>,
+    /// Explain a recent request of a running balancer instead: by its number or its own id
+    #[arg(long, value_name = "ID", value_parser = request, conflicts_with_all = ["method", "url", "suppose"])]
+    pub(super) request: Option<String>,
+    /// What if that backend of its pool were up, suspect, draining, down or in maintenance?
+    #[arg(long = "if", value_name = "BACKEND=STATE", value_parser = supposition)]
+    pub(super) suppose: Vec<Supposition>,
     /// A header field of the request, as with curl
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub(super) headers: Vec<String>,
@@ -185,6 +191,22 @@ pub(super) struct Backend {
 fn backend(text: &str) -> Result<Backend, String> {
     let (pool, backend) = text.split_once('/').ok_or("write POOL/BACKEND, such as app/app1")?;
     Ok(Backend { pool: name(pool)?, backend: name(backend)? })
+}
+
+fn supposition(text: &str) -> Result<Supposition, String> {
+    let (backend, state) = text.split_once('=').ok_or("write BACKEND=STATE, such as app2=draining")?;
+    let state = StateWord::ALL.into_iter().find(|word| word.as_str() == state);
+    let state = state.ok_or("the states are: up, suspect, draining, down, maintenance")?;
+    Ok(Supposition { backend: name(backend)?, state })
+}
+
+/// What a request may be asked for by; safe in a path.
+fn request(text: &str) -> Result<String, String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    match (1..=128).contains(&text.len()) && text.chars().all(legal) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("`{text}` is no number or id of a request")),
+    }
 }
 
 /// A name as the configuration takes it, which is safe in a path.

@@ -23,6 +23,10 @@ pub(super) fn bound_times(session: &mut Session, ctx: &RequestContext) {
     session.set_write_timeout(Some(listener.write_timeout));
     // A client that says "no more from me" (FIN) still wants its answer.
     session.set_abort_on_close(false);
+    if session.req_header().version < http::Version::HTTP_11 {
+        // It would not know them (RFC 9110 section 15.2).
+        session.set_ignore_info_resp(true);
+    }
 }
 
 /// Bounds a body whose length was not announced.

@@ -12,6 +12,7 @@ use super::arrive::TUNNEL_IDLE;
 use super::choose::{remember, settle};
 use super::context::RequestContext;
 use super::proxy::Proxy;
+use super::trace;
 use super::tunnel::TunnelConnect;
 use crate::affinity::Refusal;
 use crate::clock::Now;
@@ -20,10 +21,14 @@ use crate::clock::Now;
 const TUNNEL_CONNECT: Duration = Duration::from_secs(2);
 
 /// The peer of the chosen backend. After a failed try, chooses again: by then the failure is known.
-pub(super) async fn peer(_: &Proxy, session: &Session, ctx: &mut RequestContext) -> Result<Box<HttpPeer>> {
+pub(super) async fn peer(
+    proxy: &Proxy,
+    session: &Session,
+    ctx: &mut RequestContext,
+) -> Result<Box<HttpPeer>> {
     let nobody = || Error::explain(ErrorType::HTTPStatus(503), "no backend can serve the request");
     if ctx.placed().is_some_and(|placed| placed.failed) {
-        again(ctx).await?;
+        again(proxy, ctx).await?;
     }
     let placed = ctx.placed().ok_or_else(nobody)?;
     // A template for each backend is made with the snapshot; Pingora wants a box of its own.
@@ -38,12 +43,13 @@ pub(super) async fn peer(_: &Proxy, session: &Session, ctx: &mut RequestContext)
     Ok(peer)
 }
 
-async fn again(ctx: &mut RequestContext) -> Result<()> {
+async fn again(proxy: &Proxy, ctx: &mut RequestContext) -> Result<()> {
     let Some(placed) = ctx.placed() else { return Ok(()) };
     placed.failed = false;
     placed.permit = None;
     let refused = |refusal: Refusal| Error::explain(ErrorType::HTTPStatus(503), refusal.as_str());
     let decision = settle(&placed.served, &placed.evidence, Now::read()).await.map_err(refused)?;
+    placed.trace = trace::decided(proxy, &placed.served, &placed.evidence, &decision, Now::read());
     let (decision, permit) = admit(&placed.served, &placed.evidence, decision).await.map_err(refused)?;
     (placed.permit, placed.decision) = (permit, decision);
     ctx.phases.placed();

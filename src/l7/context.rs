@@ -10,7 +10,9 @@ use crate::hooks::States;
 use crate::listen::Connection;
 use crate::names::{BackendIndex, Outcome};
 use crate::pool::Permit;
+use crate::route::Route;
 use crate::snapshot::{ServedPool, Snapshot};
+use crate::telemetry::Trace;
 
 /// What is known of a request.
 pub(crate) struct RequestContext {
@@ -24,8 +26,12 @@ pub(crate) struct RequestContext {
     pub(super) connection: Option<Arc<Connection>>,
     /// What hooks remember.
     pub(super) states: States,
+    /// The route that takes it, unless a hook chose.
+    pub(super) route: Option<Arc<Route>>,
     /// Bytes of its body so far.
     pub(super) body_bytes: u64,
+    /// Interim responses (1xx) so far.
+    pub(super) interim: u32,
     /// How far it has come.
     pub(super) stage: Stage,
 }
@@ -55,6 +61,10 @@ pub(super) struct Placed {
     pub(super) reused: bool,
     /// Whether it is a CORS preflight.
     pub(super) preflight: bool,
+    /// The backend that its session moved away from.
+    pub(super) moved_from: Option<BackendIndex>,
+    /// Why it was decided so, where that is kept.
+    pub(super) trace: Option<Box<Trace>>,
 }
 
 /// Who is asking.

@@ -10,6 +10,8 @@ const FOR: &str = "X-Forwarded-For";
 const PROTO: &str = "X-Forwarded-Proto";
 const HOST: &str = "X-Forwarded-Host";
 const HTTP: HeaderValue = HeaderValue::from_static("http");
+/// How the names of most claims begin.
+const CLAIM: &str = "x-forwarded-";
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
 /// Sets the headers. From a trusted proxy what it said is kept, and its own address added; from anybody else
@@ -49,15 +51,17 @@ fn set_host(request: &mut RequestHeader, original: &RequestHeader) -> Result<()>
     }
 }
 
-/// Whatever begins with `X-Forwarded-`, and `Forwarded` (RFC 7239).
+/// Whatever begins with `X-Forwarded-`, and `Forwarded` (RFC 7239); also with underscores, which many applications
+/// cannot tell from dashes.
 fn drop_claims(request: &mut RequestHeader) {
-    let claims: Vec<HeaderName> = request
-        .headers
-        .keys()
-        .filter(|name| name.as_str().starts_with("x-forwarded-") || **name == FORWARDED)
-        .cloned()
-        .collect();
+    let claims = request.headers.keys().filter(|name| is_claim(name)).cloned();
+    let claims: Vec<HeaderName> = claims.collect();
     for name in claims {
         request.remove_header(&name);
     }
+}
+
+fn is_claim(name: &HeaderName) -> bool {
+    let text = name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+    *name == FORWARDED || text.take(CLAIM.len()).eq(CLAIM.bytes())
 }

@@ -5,6 +5,7 @@ use pingora::proxy::Session;
 use super::arrive::listener;
 use super::context::{RequestContext, Stage};
 use super::proxy::Proxy;
+use super::trace;
 use crate::clock::Stamp;
 use crate::hooks::Completed;
 use crate::names::Outcome;
@@ -43,6 +44,7 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
     if let Some(listener) = listener(ctx) {
         let summary = Summary {
             listener: &listener.name,
+            route: ctx.route.as_ref().map(|route| &*route.name),
             went_to,
             outcome: outcome.unwrap_or(Outcome::Kept.as_str()),
             status: status.unwrap_or(0),
@@ -63,6 +65,9 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
             took,
         };
         proxy.hooks.on_complete(&mut ctx.states, &completed);
+    }
+    if let Stage::Placed(placed) = &mut ctx.stage {
+        trace::ended(proxy, session, placed, status);
     }
 }
 

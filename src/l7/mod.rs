@@ -2,7 +2,8 @@
 //!
 //! A request passes, in this order: [`arrive`](self) (who is asking: client address, limits), `choose` (hooks,
 //! route, evidence, decision, admission), `connect` (the backend's peer; again on each retry), `forward` (what
-//! the backend is sent), `retry` (what a failure means), `answer` (hooks, binding), `log` (the summary).
+//! the backend is sent), `retry` (what a failure means), `answer` (hooks, binding), `log` (the summary); `trace`
+//! keeps explanations for whoever asks afterwards.
 //! `proxy.rs` lists the phases, one line each. Nothing is decided here that `affinity` or `pool` could decide.
 //!
 //! May use snapshot, route, affinity, pool, health (to start a probe), hooks, telemetry and listen.
@@ -20,6 +21,7 @@ mod phases;
 mod proxy;
 mod reply;
 mod retry;
+mod trace;
 mod tunnel;
 
 pub(crate) use proxy::Proxy;

@@ -21,7 +21,7 @@ use crate::clock::Now;
 use crate::hooks::Chain;
 use crate::listen::Connection;
 use crate::snapshot::Current;
-use crate::telemetry::Counts;
+use crate::telemetry::{Counts, Recent};
 
 /// The HTTP proxy.
 #[derive(Debug)]
@@ -29,12 +29,19 @@ pub(crate) struct Proxy {
     pub(super) current: Arc<Current>,
     pub(super) hooks: Chain,
     pub(super) counts: Arc<Counts>,
+    /// `None`: nobody could ask.
+    pub(super) recent: Option<Arc<Recent>>,
 }
 
 impl Proxy {
     /// A proxy that serves by the snapshot in force.
-    pub(crate) fn new(current: Arc<Current>, hooks: Chain, counts: Arc<Counts>) -> Self {
-        Self { current, hooks, counts }
+    pub(crate) fn new(
+        current: Arc<Current>,
+        hooks: Chain,
+        counts: Arc<Counts>,
+        recent: Option<Arc<Recent>>,
+    ) -> Self {
+        Self { current, hooks, counts, recent }
     }
 }
 
@@ -50,7 +57,9 @@ impl ProxyHttp for Proxy {
             phases: Phases::new(exactly),
             connection: None,
             states: self.hooks.states(),
+            route: None,
             body_bytes: 0,
+            interim: 0,
             stage: Stage::Arrived,
         }
     }

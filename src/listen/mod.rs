@@ -18,6 +18,7 @@ mod head;
 mod proxy_protocol;
 mod service;
 mod stream;
+mod target;
 mod unix;
 
 pub use acceptance::{Acceptance, Accepting};

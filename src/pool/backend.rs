@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use siphasher::sip::SipHasher24;
 
-use super::balance::{Bound, Candidate, RoundRobin, least_connections, random};
+use super::balance::RoundRobin;
 use super::gate::Limits;
 use super::live::Live;
 use super::ring::Ring;
@@ -18,30 +18,30 @@ use crate::names::{BackendId, BackendIndex, BackendTag, Epoch, PoolName};
 /// Backends that serve the same application.
 #[derive(Debug)]
 pub struct Pool {
-    name: PoolName,
-    backends: Vec<Backend>,
-    by_id: HashMap<BackendId, BackendIndex, std::hash::RandomState>,
-    by_tag: HashMap<BackendTag, BackendIndex, std::hash::RandomState>,
-    ring: Ring,
-    round_robin: RoundRobin,
-    algorithm: Algorithm,
-    load_factor: f64,
-    ejection: Ejection,
-    limits: Option<Limits>,
-    seed: HashSeed,
+    pub(super) name: PoolName,
+    pub(super) backends: Vec<Backend>,
+    pub(super) by_id: HashMap<BackendId, BackendIndex, std::hash::RandomState>,
+    pub(super) by_tag: HashMap<BackendTag, BackendIndex, std::hash::RandomState>,
+    pub(super) ring: Arc<Ring>,
+    pub(super) round_robin: RoundRobin,
+    pub(super) algorithm: Algorithm,
+    pub(super) load_factor: f64,
+    pub(super) ejection: Ejection,
+    pub(super) limits: Option<Limits>,
+    pub(super) seed: HashSeed,
 }
 
 /// One server.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Backend {
-    id: BackendId,
-    tag: BackendTag,
-    address: SocketAddr,
-    weight: u16,
-    admin: AdminState,
-    try_home: bool,
-    slow_start_ms: u64,
-    live: Arc<Live>,
+    pub(super) id: BackendId,
+    pub(super) tag: BackendTag,
+    pub(super) address: SocketAddr,
+    pub(super) weight: u16,
+    pub(super) admin: AdminState,
+    pub(super) try_home: bool,
+    pub(super) slow_start_ms: u64,
+    pub(super) live: Arc<Live>,
 }
 
 impl Pool {
@@ -64,7 +64,7 @@ impl Pool {
             name: spec.name,
             by_id: indexed().map(|(backend, index)| (backend.id.clone(), index)).collect(),
             by_tag: indexed().map(|(backend, index)| (backend.tag, index)).collect(),
-            ring: Ring::new(backends.iter().map(|backend| (&backend.id, backend.weight))),
+            ring: Arc::new(Ring::new(backends.iter().map(|backend| (&backend.id, backend.weight)))),
             round_robin: RoundRobin::default(),
             algorithm: spec.algorithm,
             load_factor: spec.load_factor,
@@ -105,6 +105,11 @@ impl Pool {
         self.by_tag.get(&tag).copied()
     }
 
+    /// How a new session finds its backend.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     /// The secret of every hash.
     pub fn seed(&self) -> &HashSeed {
         &self.seed
@@ -136,16 +141,6 @@ impl Pool {
         self.ring.find(key, |index| index != gone && self.takes_new(index, now))
     }
 
-    /// A backend for a new session, by the pool's algorithm. `draw` is random.
-    pub fn place(&self, key: u64, now: Now, draw: u64) -> Option<BackendIndex> {
-        match self.algorithm {
-            Algorithm::ConsistentHash => self.place_on_ring(key, now),
-            Algorithm::RoundRobin => self.round_robin.next(self.candidates_with_room(now)),
-            Algorithm::Random => random(self.candidates_with_room(now), draw),
-            Algorithm::LeastConnections => least_connections(self.candidates_with_room(now), draw),
-        }
-    }
-
     /// Counts a new session.
     pub fn note_assigned(&self, index: BackendIndex) {
         if let Some(backend) = self.backend(index) {
@@ -156,50 +151,6 @@ impl Pool {
     /// Lets loads fade; called once a second.
     pub fn decay_loads(&self) {
         self.backends.iter().for_each(|backend| backend.live.decay());
-    }
-
-    fn place_on_ring(&self, key: u64, now: Now) -> Option<BackendIndex> {
-        let (mut assigned, mut weights) = (0, 0);
-        for candidate in self.candidates(now) {
-            assigned += u64::from(self.backend(candidate.index).map_or(0, |backend| backend.live.assigned()));
-            weights += u64::from(candidate.weight);
-        }
-        let bound = Bound::new(self.load_factor, assigned, weights);
-        let within = |index: BackendIndex| {
-            self.backend(index).is_some_and(|backend| {
-                backend.takes_new(now)
-                    && self.has_room(index)
-                    && bound.allows(backend.live.assigned(), backend.share(now))
-            })
-        };
-        self.ring.find(key, within).or_else(|| self.successor(key, now))
-    }
-
-    fn takes_new(&self, index: BackendIndex, now: Now) -> bool {
-        self.backend(index).is_some_and(|backend| backend.takes_new(now))
-    }
-
-    fn has_room(&self, index: BackendIndex) -> bool {
-        let Some(limits) = &self.limits else { return true };
-        self.backend(index).is_some_and(|backend| backend.live.in_flight() < limits.connections)
-    }
-
-    /// Where all are full, all of them: somebody has to be waited for.
-    fn candidates_with_room(&self, now: Now) -> impl Iterator<Item = Candidate> + Clone {
-        let all_full = !self.candidates(now).any(|candidate| self.has_room(candidate.index));
-        self.candidates(now).filter(move |candidate| all_full || self.has_room(candidate.index))
-    }
-
-    fn candidates(&self, now: Now) -> impl Iterator<Item = Candidate> + Clone {
-        self.backends
-            .iter()
-            .zip((0..=u16::MAX).map(BackendIndex))
-            .filter(move |(backend, _)| backend.takes_new(now))
-            .map(move |(backend, index)| Candidate {
-                index,
-                weight: backend.share(now),
-                in_flight: backend.live.in_flight(),
-            })
     }
 }
 
@@ -281,7 +232,7 @@ impl Backend {
     }
 
     /// Its weight in shares: a tenth at first after it came up, all after the slow start.
-    fn share(&self, now: Now) -> u32 {
+    pub(super) fn share(&self, now: Now) -> u32 {
         let full = u32::from(self.weight) * SHARES_PER_WEIGHT;
         let Some(up_since) = self.live.up_since_ms() else { return full };
         let age = now.ms_since(up_since);

@@ -293,6 +293,21 @@ impl Live {
         self.epoch.store(epoch, Ordering::Relaxed);
     }
 
+    /// A backend like that one, but for what health knows of it; nobody else sees it.
+    pub(super) fn supposed(like: &Self, word: Word) -> Self {
+        let Self { up_since_ms, gate, assigned, epoch, boundary_s, .. } = like;
+        let copy = |number: &AtomicU64| AtomicU64::new(number.load(Ordering::Relaxed));
+        Self {
+            health: AtomicU64::new(word.to_bits()),
+            up_since_ms: copy(up_since_ms),
+            gate: Arc::clone(gate),
+            assigned: AtomicU32::new(assigned.load(Ordering::Relaxed)),
+            epoch: AtomicU16::new(epoch.load(Ordering::Relaxed)),
+            boundary_s: AtomicU32::new(boundary_s.load(Ordering::Relaxed)),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn word(&self) -> Word {
         Word::from_bits(self.health.load(Ordering::Acquire))
     }

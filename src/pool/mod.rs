@@ -13,9 +13,11 @@ mod checks;
 mod drain;
 mod gate;
 mod live;
+mod place;
 mod ring;
 mod spec;
 mod state;
+mod suppose;
 mod witnesses;
 mod word;
 

@@ -21,10 +21,10 @@ const TOKEN: &str = "0123456789abcdef-SECRET-0123456789";
 const JSON: &str = "Content-Type: application/json";
 
 /// A balancer with an admin API, in this process.
-struct Administered {
+pub(crate) struct Administered {
     /// Of its listener.
-    address: SocketAddr,
-    admin: Option<SocketAddr>,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: Option<SocketAddr>,
     control: Arc<Control>,
     folder: TempDir,
     _running: Running,
@@ -32,25 +32,30 @@ struct Administered {
 
 /// An answer of the API.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Value,
 }
 
 impl Administered {
-    fn start(apps: &[App], admin: &str) -> Self {
+    pub(crate) fn start(apps: &[App], admin: &str) -> Self {
+        Self::start_with(apps, admin, "")
+    }
+
+    /// Starts it with further lines of YAML for the pool.
+    pub(crate) fn start_with(apps: &[App], admin: &str, pool: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("admin.token"), TOKEN).unwrap();
         let top = format!("{SHARED}admin: {admin}\n");
-        let checked = checked(&configuration(apps, &top, "", ""), folder.path());
+        let checked = checked(&configuration(apps, &top, "", pool), folder.path());
         let bound = Steadfast::from_checked(checked).bind().unwrap();
         let (address, admin) = (bound.addresses()[0].1, bound.admin_address());
         let control = Arc::clone(bound.control());
         Self { address, admin, control, folder, _running: bound.spawn().unwrap() }
     }
 
-    fn plain(apps: &[App]) -> Self {
+    pub(crate) fn plain(apps: &[App]) -> Self {
         Self::start(apps, "{ listen: 127.0.0.1:0 }")
     }
 
@@ -59,7 +64,7 @@ impl Administered {
     }
 
     /// Sends bytes, and reads an answer.
-    fn raw(&self, request: &str) -> Option<Answer> {
+    pub(crate) fn raw(&self, request: &str) -> Option<Answer> {
         match self.admin {
             Some(admin) => exchange(TcpStream::connect(admin).unwrap(), request),
             None => exchange(UnixStream::connect(self.socket()).unwrap(), request),
@@ -67,7 +72,7 @@ impl Administered {
     }
 
     /// Sends a request with the right `Host` and these fields.
-    fn ask_with(&self, line: &str, fields: &[&str], body: &str) -> Answer {
+    pub(crate) fn ask_with(&self, line: &str, fields: &[&str], body: &str) -> Answer {
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         let length = body.len();
         let request =
@@ -75,11 +80,11 @@ impl Administered {
         self.raw(&request).unwrap_or_else(|| panic!("no answer to {line}"))
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.ask_with(&format!("GET {path}"), &[], "")
     }
 
-    fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
         self.ask_with(&format!("{method} {path}"), &[JSON], &body.to_string())
     }
 }
@@ -101,7 +106,7 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> Option<Answer> {
 }
 
 impl Answer {
-    fn code(&self) -> (u16, &str) {
+    pub(crate) fn code(&self) -> (u16, &str) {
         (self.status, self.body["error"]["code"].as_str().unwrap_or_default())
     }
 }
@@ -160,6 +165,8 @@ fn every_endpoint_answers_as_its_description_says() {
         ("POST", "/v1/pools/{pool}/sessions/lookup".into(), session.clone(), 200),
         ("POST", "/v1/explain".into(), question, 200),
         ("POST", "/v1/pools/{pool}/sessions/forget".into(), session, 200),
+        ("GET", "/v1/requests".into(), Value::Null, 200),
+        ("GET", "/v1/requests/{request}".into(), Value::Null, 200),
         ("GET", "/v1/log-level".into(), Value::Null, 200),
         // The log is this test's own.
         ("PUT", "/v1/log-level".into(), json!({ "level": "info" }), 409),
@@ -184,7 +191,7 @@ fn every_endpoint_answers_as_its_description_says() {
         .sum();
     assert_eq!(described + 1, calls.len(), "each endpoint is asked, one of them twice");
     for (method, path, body, status) in calls {
-        let real = path.replace("{pool}", "app").replace("{backend}", "app1");
+        let real = path.replace("{pool}", "app").replace("{backend}", "app1").replace("{request}", "1");
         let answer = match body {
             Value::Null => balancer.ask_with(&format!("{method} {real}"), &[], ""),
             body => balancer.send(method, &real, &body),

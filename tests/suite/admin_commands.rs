@@ -172,6 +172,20 @@ async fn explain_asks_the_running_balancer() {
     assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["reason"], "learned");
     let of_the_file = operated.run(&["explain", "GET", "/", "-H", &cookie]);
     assert!(of_the_file.contains("reason: hash"), "the file knows no session: {of_the_file}");
+    let what_if = format!("{}=down", first.server());
+    let text = said(program(&operated.folder()).args(ask).args(["--if", &what_if]).output().unwrap(), 0);
+    assert!(text.contains("reason: moved") && text.contains(" down (if)"), "{text}");
+    assert!(text.contains(&format!("unusable: {} is down", first.server())), "{text}");
+    let supposed =
+        operated.run(&["explain", "GET", "/", "-H", &cookie, "--if", "app1=down", "--if", "app2=down"]);
+    assert!(supposed.contains("backend   app3"), "of the file alone: {supposed}");
+    let nonsense = ["explain", "GET", "/", "--if", "app1=gone"];
+    assert_eq!(operated.command(&nonsense).output().unwrap().status.code(), Some(2));
+    // Afterwards, too.
+    let recent = operated.run(&["explain", "--request", "1"]);
+    assert!(recent.starts_with("request 1: GET / at 20") && recent.contains("reason: new"), "{recent}");
+    assert!(recent.contains("came to   started, status 200"), "{recent}");
+    assert!(operated.fail(&["explain", "--request", "99"]).contains("no such request"));
 }
 
 #[tokio::test]
@@ -212,12 +226,14 @@ async fn commands_find_the_balancer_and_say_what_to_do_if_they_do_not() {
 }
 
 #[tokio::test]
-async fn every_line_of_the_operations_page_does_what_it_says() {
+async fn every_line_of_the_pages_for_operators_does_what_it_says() {
     let apps = apps(3);
     let operated = Operated::start(&apps).await;
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let lines = page.lines().filter_map(|line| line.strip_prefix("    "));
+    // One to ask about.
+    get(operated.address, "/", &[]);
+    let pages = ["docs/operations.md", "docs/seeing.md"]
+        .map(|page| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap());
+    let lines = pages.iter().flat_map(|page| page.lines()).filter_map(|line| line.strip_prefix("    "));
     let lines: Vec<_> = lines
         .filter(|line| ["steadfast ", "curl ", "echo "].iter().any(|word| line.starts_with(word)))
         .collect();

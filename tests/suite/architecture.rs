@@ -9,7 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("config", &[]),
     ("pool", &[]),
-    ("route", &[]),
+    ("route", &["affinity"]),
     ("telemetry", &[]),
     ("affinity", &["pool"]),
     ("hooks", &["pool", "affinity"]),
@@ -21,7 +21,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lifecycle", &["config", "snapshot", "store", "affinity", "pool", "health", "discovery", "listen"]),
     ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
     ("discovery", &["pool"]),
-    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "affinity", "pool", "store"]),
+    (
+        "admin",
+        &["config", "snapshot", "telemetry", "lifecycle", "listen", "route", "affinity", "pool", "store"],
+    ),
     ("error", &["config", "listen", "snapshot"]),
 ];
 

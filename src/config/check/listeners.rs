@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Surroundings, all, size};
-use crate::config::checked::{Listener, ListenerLimits, ListenerTimeouts, Route};
+use super::{Surroundings, all, routes, size};
+use crate::config::checked::{Listener, ListenerLimits, ListenerTimeouts};
 use crate::config::collections::Named;
 use crate::config::model;
 use crate::config::network::{Address, Network};
 use crate::config::read::Spanned;
-use crate::config::report::{Code, Place, nearest};
+use crate::config::report::{Code, Place};
 use crate::config::units::Bytes;
 use crate::config::words::{Protocol, Word};
 use crate::names::ListenerName;
@@ -68,8 +68,7 @@ fn unused_pools(
     let mut used = Vec::new();
     for listener in listeners {
         let Some(routes) = listener.get().and_then(|listener| listener.routes.get()) else { return };
-        let names = routes.iter().map(|route| route.get()?.pool.get());
-        let Some(names) = names.collect::<Option<Vec<_>>>() else { return };
+        let Some(names) = routes::pools_named(routes) else { return };
         if names.is_empty()
             || names.iter().any(|name| !pools.iter().any(|(pool, _)| pool.get() == Some(name)))
         {
@@ -93,7 +92,7 @@ fn listener(
 ) -> Option<Listener> {
     let model::Listener { name, protocol, address, trusted_proxies, limits, timeouts, routes } =
         listener.value?;
-    let routes = self::routes(routes, pools, around);
+    let routes = routes::routes(routes, pools, around);
     let Word(Protocol::Http) = protocol.value?;
     let networks =
         trusted_proxies.value?.into_iter().map(|proxy| proxy.value.map(|Network(network)| network));
@@ -105,51 +104,6 @@ fn listener(
         timeouts: self::timeouts(timeouts)?,
         routes: routes?,
     })
-}
-
-fn routes(
-    routes: Spanned<Vec<Spanned<model::Route>>>,
-    pools: &Spanned<Named<model::Pool>>,
-    around: &Surroundings<'_>,
-) -> Option<Vec<Route>> {
-    let place = routes.place;
-    let routes = routes.value?;
-    let Some(first) = routes.first() else {
-        around.error(
-            Code::MissingKey,
-            &place,
-            "`routes` is empty: no request would be served",
-            "add `{ pool: NAME }`",
-        );
-        return None;
-    };
-    let first = first.place.line;
-    for route in routes.iter().skip(1) {
-        let message = format!("this route can never match: the route on line {first} takes every request");
-        around.error(Code::Unused, &route.place, message, "keep one of them");
-    }
-    all(routes.into_iter().map(|route| Some(Route { pool: pool(&route.value?, pools, around)? })))
-}
-
-/// The index of the pool that a route names.
-fn pool(
-    route: &model::Route,
-    pools: &Spanned<Named<model::Pool>>,
-    around: &Surroundings<'_>,
-) -> Option<usize> {
-    let name = route.pool.get()?;
-    let Named(pools) = pools.get()?;
-    let found = pools.iter().position(|(pool, _)| pool.get() == Some(name));
-    // That there is no pool at all is said once, where the pools should be.
-    if found.is_none() && !pools.is_empty() {
-        let names = pools.iter().filter_map(|(pool, _)| Some(pool.get()?.0.as_str()));
-        let help = match nearest(&name.0, names.clone()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("defined under `pools`: {}", names.collect::<Vec<_>>().join(", ")),
-        };
-        around.error(Code::Unresolved, &route.pool.place, format!("no pool is named `{}`", name.0), help);
-    }
-    found
 }
 
 fn limits(limits: Spanned<model::Limits>) -> Option<ListenerLimits> {

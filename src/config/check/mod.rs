@@ -9,7 +9,9 @@ mod discovery;
 mod health;
 mod listeners;
 mod pools;
+mod routes;
 mod secrets;
+mod shadow;
 mod shared;
 
 use std::collections::HashMap;

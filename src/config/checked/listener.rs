@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::Route;
 use crate::names::ListenerName;
 
 /// An address that is accepted on.
@@ -50,11 +51,4 @@ pub struct ListenerTimeouts {
     pub idle: Duration,
     /// For one write to the client. Default 60 s.
     pub write: Duration,
-}
-
-/// Chooses a pool. Without `match` it takes everything.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Route {
-    /// The pool that serves it: an index into [`Checked::pools`].
-    pub pool: usize,
 }

@@ -1,5 +1,6 @@
 //! `listeners`: where clients arrive.
 
+use super::Route;
 use crate::config::network::{Address, Network};
 use crate::config::read::{Spanned, instead, keys, later};
 use crate::config::text::Name;
@@ -21,7 +22,7 @@ keys! {
         limits: Limits = "{}",
         /// Bounds on how long a client may take.
         timeouts: Timeouts = "{}",
-        /// Tried in order; the first that matches chooses the pool.
+        /// Tried in order; the first that takes a request says what becomes of it. Where none does, the answer is 404.
         routes: Vec<Spanned<Route>>,
     }
     refused [
@@ -60,13 +61,4 @@ keys! {
         /// For one write to the client.
         write: Time = "60s",
     }
-}
-
-keys! {
-    /// A rule that chooses a pool; it takes every request.
-    struct Route {
-        /// Name of the pool.
-        pool: Name,
-    }
-    refused [instead("match", "remove it: in this release a listener has one route, which takes every request")]
 }

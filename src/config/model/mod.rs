@@ -8,6 +8,7 @@ mod discovery;
 mod health;
 mod listener;
 mod pool;
+mod route;
 mod secret;
 mod server;
 
@@ -15,8 +16,9 @@ pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
-pub(super) use listener::{Limits, Listener, Route, Timeouts};
+pub(super) use listener::{Limits, Listener, Timeouts};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
+pub(super) use route::{Match, PathMatch, Route, Test, TestKeys};
 pub(super) use secret::{AffinitySeed, TokenKey};
 pub(super) use server::Server;
 
