@@ -10,7 +10,7 @@ use pingora::proxy::Session;
 use tokio::time::{sleep, timeout};
 
 use super::admit::admit;
-use super::arrive::{client, listener};
+use super::arrive::{client, is_misdirected, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
 use super::reply;
@@ -32,6 +32,9 @@ pub(super) async fn choose(
     session: &mut Session,
     ctx: &mut RequestContext,
 ) -> pingora::Result<bool> {
+    if ctx.connection.as_ref().is_some_and(|connection| is_misdirected(session, connection)) {
+        return reply::own(session, 421).await;
+    }
     let client = who(session, ctx);
     let (served, named) = match ask_hooks(proxy, session, ctx, client) {
         Ok(Asked::Go(served, named)) => (served, named),
@@ -187,7 +190,8 @@ fn who(session: &Session, ctx: &RequestContext) -> Client {
     let peer =
         ctx.connection.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |connection| connection.peer.ip());
     let trusted = listener(ctx).map(|listener| listener.trusted_proxies.as_slice()).unwrap_or_default();
-    client(peer, &session.req_header().headers, trusted)
+    let secure = ctx.connection.as_ref().is_some_and(|connection| connection.secured.is_some());
+    client(peer, secure, &session.req_header().headers, trusted)
 }
 
 enum Asked {

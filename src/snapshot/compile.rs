@@ -32,7 +32,9 @@ impl Snapshot {
             let earlier = before.and_then(|before| before.listener_named(&config.name));
             listener(config, earlier)
         });
-        Self { pools, listeners: listeners.collect() }
+        let listeners: Vec<_> = listeners.collect();
+        let reserved = listeners.iter().filter_map(|listener| listener.subject_header.clone()).collect();
+        Self { pools, listeners, reserved }
     }
 }
 
@@ -40,6 +42,7 @@ fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> Se
     ServedListener {
         name: listener.name,
         routes: super::routes::table(listener.routes),
+        subject_header: listener.tls.and_then(|tls| tls.subject_header?.try_into().ok()),
         trusted_proxies: listener.trusted_proxies,
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,

@@ -17,7 +17,7 @@ pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
 pub use self::health::{Check, Health, HttpCheck, Passive};
-pub use self::listener::{Listener, ListenerLimits, ListenerTimeouts};
+pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};
