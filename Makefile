@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-idle
+.PHONY: soak help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-idle
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,7 +57,7 @@ run: deps ## Start the demonstration
 
 test: deps ## Run all tests that need no other server
 	cargo build --examples
-	cargo test --lib --bins --test suite --test simulation --test survival
+	cargo test --lib --bins --test suite --test soak --test simulation --test survival
 	cargo test --doc
 
 e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool
@@ -74,6 +74,9 @@ desync: deps survival-deps ## Send odd HTTP/1 requests through Steadfast, HAProx
 survival-deps: ## Install the others that take part: HAProxy and NGINX
 	$(call install,haproxy,haproxy)
 	$(call install,nginx,nginx)
+
+soak: deps ## Reload and upgrade under load for two minutes (SOAK_SECONDS): nothing may drop
+	SOAK_SECONDS=$${SOAK_SECONDS:-120} cargo test --test soak -- --nocapture
 
 lint: deps ## Check format, lints and documentation
 	cargo fmt --all --check

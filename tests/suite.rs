@@ -19,6 +19,9 @@ mod affinity;
 #[path = "suite/architecture.rs"]
 mod architecture;
 #[cfg(test)]
+#[path = "suite/bad_reloads.rs"]
+mod bad_reloads;
+#[cfg(test)]
 #[path = "suite/cli.rs"]
 mod cli;
 #[cfg(test)]
@@ -36,6 +39,9 @@ mod discovery;
 #[cfg(test)]
 #[path = "suite/docs.rs"]
 mod docs;
+#[cfg(test)]
+#[path = "suite/drains.rs"]
+mod drains;
 #[cfg(test)]
 #[path = "suite/embedded.rs"]
 mod embedded;
@@ -60,9 +66,11 @@ mod hostile_backends;
 #[cfg(test)]
 #[path = "suite/hostile_tokens.rs"]
 mod hostile_tokens;
-#[cfg(test)]
 #[path = "suite/http2.rs"]
 mod http2;
+#[cfg(test)]
+#[path = "suite/keys.rs"]
+mod keys;
 #[cfg(test)]
 #[path = "suite/layer4.rs"]
 mod layer4;
@@ -84,9 +92,11 @@ mod reload;
 #[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;
-#[cfg(test)]
 #[path = "suite/routes/mod.rs"]
 mod routes;
+#[cfg(test)]
+#[path = "suite/service_manager.rs"]
+mod service_manager;
 #[cfg(test)]
 #[path = "suite/session_book.rs"]
 mod session_book;
@@ -96,3 +106,6 @@ mod tls;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;
+#[cfg(test)]
+#[path = "suite/watched_files.rs"]
+mod watched_files;

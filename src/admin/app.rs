@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::{Method, StatusCode};
 use matchit::Router;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::answer::{Answer, Refusal};
 use super::call::{Call, Request, dry_run};
@@ -14,7 +15,7 @@ use super::endpoints::{self, Endpoint, OPEN};
 use super::guard::Guard;
 use super::openapi;
 use crate::clock::Now;
-use crate::lifecycle::Control;
+use crate::lifecycle::{Control, Manner};
 use crate::listen::Counts;
 use crate::names::ListenerName;
 use crate::snapshot::Current;
@@ -28,6 +29,8 @@ pub(crate) struct Parts {
     pub(crate) counts: Arc<telemetry::Counts>,
     pub(crate) recent: Arc<telemetry::Recent>,
     pub(crate) listeners: Vec<ListenerHandle>,
+    /// How the process is to stop, once it is.
+    pub(crate) said: watch::Receiver<Option<Manner>>,
 }
 
 /// A listener, for telling of it.
@@ -48,6 +51,7 @@ pub(super) struct Api {
     pub(super) recent: Arc<telemetry::Recent>,
     pub(super) listeners: Vec<ListenerHandle>,
     pub(super) started: Now,
+    said: watch::Receiver<Option<Manner>>,
     stopping: AtomicBool,
     /// The OpenAPI document, but for what depends on the token.
     pub(super) document: Value,
@@ -65,7 +69,7 @@ pub(crate) struct AdminApp {
 
 impl Api {
     pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        self.stopping.load(Ordering::Relaxed) || self.said.borrow().is_some()
     }
 }
 
@@ -73,10 +77,10 @@ impl AdminApp {
     /// The API of these parts.
     pub(crate) fn new(parts: Parts, guard: Guard) -> Self {
         let endpoints = endpoints::all();
-        let Parts { current, control, counts, recent, listeners } = parts;
+        let Parts { current, control, counts, recent, listeners, said } = parts;
         let (started, stopping) = (Now::read(), AtomicBool::new(false));
         let document = openapi::document(&endpoints);
-        let api = Api { current, control, counts, recent, listeners, started, stopping, document };
+        let api = Api { current, control, counts, recent, listeners, started, said, stopping, document };
         Self { api, guard, router: router(&endpoints), endpoints }
     }
 

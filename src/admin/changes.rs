@@ -13,7 +13,7 @@ use super::call::Call;
 use super::state;
 use super::view::{BackendView, Wanted};
 use crate::config::checked::BackendState;
-use crate::lifecycle::{BackendChange, ChangeError, ReloadError};
+use crate::lifecycle::{Applied, BackendChange, ChangeError, ReloadError};
 
 /// IP address and port: IPv4, or IPv6 in its common forms.
 const ADDRESS: &str = concat!(
@@ -85,44 +85,56 @@ pub(crate) struct Reset {
 }
 
 /// What another configuration changes.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct PlanView {
     /// Each change, in words.
     pub(crate) changes: Vec<String>,
     /// Learned sessions that leave their backend.
     pub(crate) moving_sessions: u64,
-    /// What only another process can put in force; null: nothing.
+    /// What only another process can put in force, which a reload then starts; null: nothing.
     pub(crate) needs_another_process: Option<String>,
+    /// The process that serves from now on, because a reload alone could not do it; null: this one still does.
+    pub(crate) upgraded_to: Option<u32>,
 }
 
-/// Reloads the configuration file, or tells what that would change.
+/// Puts the configuration file in force, or tells what that would change.
 pub(super) fn reload(api: &Api, call: &Call<'_>, Nothing {}: Nothing) -> Result<PlanView, Refusal> {
-    let plan = if call.dry_run { api.control.plan() } else { api.control.reload() };
-    let plan = plan.map_err(|error| {
-        let (code, help) = match error {
-            ReloadError::Configuration(_) => {
-                ("bad_configuration", "mend the file; the configuration before stays")
+    let control = &api.control;
+    let applied =
+        if call.dry_run { control.plan().map(Applied::Reloaded) } else { control.reload_or_upgrade() };
+    match applied.map_err(not_reloaded)? {
+        Applied::Upgraded { pid } => Ok(PlanView { upgraded_to: Some(pid), ..PlanView::default() }),
+        Applied::Reloaded(plan) => {
+            if !call.dry_run {
+                log::info!("configuration reloaded: {}", plan.summary());
             }
-            ReloadError::NeedsAnotherProcess(_) => {
-                ("needs_another_process", "send the process SIGUSR2, or take it out of the file")
-            }
-            ReloadError::HandedOver => ("handed_over", "ask again: the other process answers"),
-            ReloadError::NoFile => ("no_file", "change backends one by one"),
-            ReloadError::Tls(_) => ("tls", "mend `tls` of the listeners; the configuration before stays"),
-            ReloadError::Secrets(_) => ("secrets", "mend what is named; the configuration before stays"),
-        };
-        Refusal::new(StatusCode::CONFLICT, code, error.to_string(), help)
-    })?;
-    if !call.dry_run {
-        let changes =
-            if plan.changes.is_empty() { "nothing has changed".to_owned() } else { plan.changes.join("; ") };
-        log::info!("configuration reloaded: {changes}");
+            Ok(PlanView {
+                changes: plan.changes,
+                moving_sessions: plan.moving_sessions,
+                needs_another_process: plan.needs_another_process,
+                upgraded_to: None,
+            })
+        }
     }
-    Ok(PlanView {
-        changes: plan.changes,
-        moving_sessions: plan.moving_sessions,
-        needs_another_process: plan.needs_another_process,
-    })
+}
+
+fn not_reloaded(error: ReloadError) -> Refusal {
+    let (code, help) = match &error {
+        ReloadError::Configuration(_) => {
+            ("bad_configuration", "mend the file; the configuration before stays")
+        }
+        ReloadError::NeedsAnotherProcess(_) => {
+            ("needs_another_process", "start the program anew, or take it out of the file")
+        }
+        ReloadError::Upgrade { .. } => {
+            ("upgrade_failed", "mend what is named; the configuration before stays")
+        }
+        ReloadError::HandedOver => ("handed_over", "ask again: the other process answers"),
+        ReloadError::NoFile => ("no_file", "change backends one by one"),
+        ReloadError::Tls(_) => ("tls", "mend `tls` of the listeners; the configuration before stays"),
+        ReloadError::Secrets(_) => ("secrets", "mend what is named; the configuration before stays"),
+    };
+    Refusal::new(StatusCode::CONFLICT, code, error.to_string(), help)
 }
 
 /// Changes a backend.

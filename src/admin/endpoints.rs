@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::answer::{Answer, Refusal};
 use super::app::Api;
 use super::call::Call;
-use super::{changes, explain, log_level, metrics, openapi, requests, sessions, state};
+use super::{changes, explain, keys, log_level, metrics, openapi, requests, sessions, state, upgrade};
 
 /// Answers a call.
 type Handler = dyn Fn(&Api, &Call<'_>) -> Result<Answer, Refusal> + Send + Sync;
@@ -97,6 +97,22 @@ pub(super) fn all() -> Vec<Endpoint> {
         write(post.clone(), "/v1/reload", "reload", "Put the configuration file in force", changes::reload)
             .takes_dry_run()
             .refuses(&[409]),
+        write(
+            post.clone(),
+            "/v1/keys/rotate",
+            "rotate_key",
+            "Make a new key for the load-balancer cookie; older ones go on opening",
+            keys::rotate,
+        )
+        .refuses(&[409]),
+        write(
+            post.clone(),
+            "/v1/upgrade",
+            "upgrade",
+            "Let a new process take over without losing a request or a session",
+            upgrade::upgrade,
+        )
+        .refuses(&[409]),
         write(patch, BACKEND, "change_backend", "Change a backend's state or weight", changes::patch)
             .refuses(&[409]),
         write(post.clone(), BACKENDS, "add_backend", "Add a backend", changes::add).creates().refuses(&[409]),

@@ -2,7 +2,7 @@
 //!
 //! `service` accepts and reads a request within bounds, `guard` says whether it may be answered, `app` finds
 //! its endpoint in the table of `endpoints`, and a handler (`state`, `sessions`, `explain`, `requests`,
-//! `log_level`, `changes`)
+//! `log_level`, `changes`, `upgrade`)
 //! answers. The OpenAPI document (`openapi`) is made from the same table and the types of the answers (`view`), so it
 //! cannot say anything else.
 //!
@@ -16,6 +16,7 @@ mod changes;
 mod endpoints;
 mod explain;
 mod guard;
+mod keys;
 mod log_level;
 mod metrics;
 mod openapi;
@@ -23,6 +24,7 @@ mod requests;
 mod service;
 mod sessions;
 mod state;
+mod upgrade;
 mod view;
 
 pub(crate) use answer::Failure;
@@ -35,4 +37,5 @@ pub(crate) use requests::RecentRequest;
 pub(crate) use service::{AdminService, AdminSocket};
 pub(crate) use sessions::PoolSessions;
 pub(crate) use sessions::{Forgotten, Home, KnownBy, SessionId};
+pub(crate) use upgrade::Upgraded;
 pub(crate) use view::{BackendView, Phase, Pools, StateWord, Status, Wanted};

@@ -13,7 +13,7 @@ use super::view::{
     Alive, BackendView, Backends, ListenerView, Phase, PoolSummary, PoolView, Pools, Ready, StateWord, Status,
 };
 use crate::clock::Now;
-use crate::names::Reason;
+use crate::names::{BackendIndex, Reason};
 use crate::pool::Backend;
 use crate::snapshot::{ServedPool, Snapshot};
 
@@ -120,6 +120,9 @@ fn summary(served: &ServedPool, now: Now) -> PoolSummary {
 
 fn view(served: &ServedPool, now: Now) -> PoolView {
     let sessions = by_backend(served, now);
+    let by_token = |position| {
+        u16::try_from(position).map_or(0, |position| served.book.by_token(BackendIndex(position), now))
+    };
     let backends = served.pool.backends().iter().enumerate().map(|(position, backend)| {
         let live = backend.live();
         BackendView {
@@ -133,7 +136,9 @@ fn view(served: &ServedPool, now: Now) -> PoolView {
             waiting: live.waiting(),
             new_sessions: live.assigned(),
             learned_sessions: sessions.get(&Some(position)).copied().unwrap_or_default(),
+            sessions_by_token: by_token(position),
             drain_left_s: live.drain().left(now).map(|left| left.as_secs()),
+            drain_forecast_s: live.drain().forecast(now).map(|end| end.as_secs()),
             epoch: backend.epoch().0,
         }
     });

@@ -123,8 +123,13 @@ pub(crate) struct BackendView {
     pub(crate) new_sessions: u32,
     /// Sessions in the learned table.
     pub(crate) learned_sessions: u64,
+    /// Sessions that only their tokens know, about: those heard of within the idle time.
+    pub(crate) sessions_by_token: u64,
     /// How long it may still drain, in seconds; null: it does not drain.
     pub(crate) drain_left_s: Option<u64>,
+    /// In how many seconds 95 % of the sessions will be gone that it had when its drain began; 0: they are. null: it
+    /// does not drain, or nothing can be said yet.
+    pub(crate) drain_forecast_s: Option<u64>,
     /// How often it is known to have lost its sessions.
     pub(crate) epoch: u16,
 }

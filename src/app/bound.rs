@@ -18,8 +18,8 @@ use crate::error::Error;
 use crate::l4::{Layer4Listeners, TcpGate, Ties};
 use crate::l7::Proxy;
 use crate::lifecycle::{
-    Asked, Control, ControlService, DiscoveryService, Estate, HealthService, Heirloom, Inheritance, PidFile,
-    SharingService, Stop, Stopper,
+    Asked, Control, ControlService, DiscoveryService, Estate, HealthService, Heirloom, Inheritance, Manner,
+    PidFile, SharingService, Stop, Stopper, notify_ready,
 };
 use crate::listen::{Counts, Door, HttpListeners, ListenerFacts};
 use crate::names::ListenerName;
@@ -40,6 +40,7 @@ pub struct Bound {
     pub(super) recent: Arc<telemetry::Recent>,
     pub(super) keeper: Arc<Keeper>,
     pub(super) conf: ServerConf,
+    pub(super) stop_delay: Duration,
     pub(super) pid_file: Option<PathBuf>,
     pub(super) control: Arc<Control>,
     pub(super) changed: watch::Receiver<()>,
@@ -90,7 +91,7 @@ impl Bound {
     /// # Errors
     /// The server could not be started.
     pub fn run(mut self) -> Result<(), Error> {
-        let pid_file = self.pid_file.take();
+        let pid_file = self.pid_file.clone();
         let upgrade_sock = std::mem::take(&mut self.upgrade_sock);
         for (name, address) in self.addresses() {
             log::info!("listener {name} on {address}");
@@ -105,9 +106,11 @@ impl Bound {
         let fail = |error: &Error| inherited.as_ref().into_iter().for_each(|it| it.fail(error));
         let pid_file = pid_file.as_deref().map(PidFile::write).transpose().map_err(cannot);
         let _pid_file = pid_file.inspect_err(fail)?;
+        let took_over = inherited.is_some();
         if let Some(inherited) = inherited {
             inherited.ready();
         }
+        notify_ready(took_over);
         run.wait_for_successors(&upgrade_sock);
         run.wait();
         Ok(())
@@ -125,7 +128,7 @@ impl Bound {
     }
 
     /// The admin API, if there is to be one.
-    fn admin(&mut self) -> Option<AdminService> {
+    fn admin(&mut self, said: watch::Receiver<Option<Manner>>) -> Option<AdminService> {
         let (socket, listen) = self.admin.take()?;
         let listener = |(socket, facts, counts): (&TcpListener, &Arc<ListenerFacts>, &Arc<Counts>)| {
             let (name, counts) = (facts.name.clone(), Arc::clone(counts));
@@ -137,6 +140,7 @@ impl Bound {
             counts: Arc::clone(&self.counts),
             recent: Arc::clone(&self.recent),
             listeners: self.listeners().filter_map(listener).collect(),
+            said,
         };
         let guard = Guard::new(socket.address());
         Some(AdminService::new(socket, &listen, Arc::new(AdminApp::new(parts, guard))))
@@ -145,7 +149,8 @@ impl Bound {
     fn start(mut self, signals: bool) -> Result<(Run, Stopper), Error> {
         let grace = Duration::from_secs(self.conf.grace_period_seconds.unwrap_or(0));
         let threads = self.conf.threads;
-        let admin = self.admin();
+        let (stop, stopper, said) = Stop::new(signals, self.stop_delay);
+        let admin = self.admin(said.clone());
         let counts = self.listeners().map(|(.., counts)| Arc::clone(counts)).collect();
         let cannot = |source| Error::System { what: "cannot listen to SIGHUP and SIGUSR2", source };
         let heirlooms: Vec<_> = self
@@ -161,12 +166,12 @@ impl Bound {
             (true, Some(asked)) => Some(asked),
             (true, None) => Some(Asked::hear().map_err(cannot)?),
         };
-        let (stop, stopper, said) = Stop::new(signals);
         let estate = Estate {
             sockets: heirlooms,
             control: Arc::clone(&self.control),
             current: Arc::clone(&self.current),
             keeper: self.keeper,
+            pid_file: self.pid_file.filter(|_| signals),
             retire: stop.sayer(),
         };
         let (tell, started) = mpsc::channel();

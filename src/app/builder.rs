@@ -75,6 +75,7 @@ impl Steadfast {
     fn bind_with(self, mut inherited: Option<Inheritance>) -> Result<Bound, Error> {
         let secrets = Secrets::open(&self.checked)?;
         let conf = server_conf(&self.checked);
+        let stop_delay = self.checked.server.stop_delay;
         let pid_file = self.checked.server.pid_file.clone();
         let state_dir = self.checked.state_dir.clone();
         let upgrade_sock = upgrade_sock(&self.checked);
@@ -140,6 +141,7 @@ impl Steadfast {
             recent: recent.unwrap_or_default(),
             keeper,
             conf,
+            stop_delay,
             pid_file,
             control,
             changed,

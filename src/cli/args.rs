@@ -38,6 +38,8 @@ pub(super) enum Command {
     Maintain(Change),
     /// Put the configuration file of a running balancer in force
     Reload(Reload),
+    /// Let a new process take over from a running balancer without losing a request or a session
+    Upgrade(Reach),
     /// Show how much is logged, or change it until the process ends
     LogLevel(LogLevel),
     /// Print the JSON Schema of the configuration

@@ -12,6 +12,8 @@ use crate::admin::{BackendView, Drain, Nothing, StateWord, Wanted};
 
 /// Between two looks at a backend that drains.
 const PAUSE: Duration = Duration::from_millis(500);
+/// From one word on how far a drain is to the next: ten seconds.
+const PAUSES_A_WORD: u32 = 20;
 
 pub(super) fn ready(args: &args::Change) -> ExitCode {
     finish(change(args, "ready", &Nothing {}))
@@ -36,22 +38,37 @@ fn change(args: &args::Change, what: &str, body: &impl Serialize) -> Result<Stri
     if args.reach.json {
         return Ok(pretty(&answer));
     }
-    let backend: BackendView = client.understood(answer)?;
-    let sessions = match backend.learned_sessions {
+    Ok(format!("{}: {}", name(args), as_text(&client.understood(answer)?)))
+}
+
+/// What is left of a backend's sessions, and until when.
+fn as_text(backend: &BackendView) -> String {
+    let sessions = match sessions(backend) {
         1 => "1 session".to_owned(),
         many => format!("{many} sessions"),
     };
-    Ok(format!(
-        "{}: {}, {sessions}, {} requests in flight",
-        name(args),
-        backend.state.as_str(),
-        backend.in_flight
-    ))
+    let mut text =
+        format!("{}, {sessions}, {} requests in flight", backend.state.as_str(), backend.in_flight);
+    let duration = |seconds| humantime::format_duration(Duration::from_secs(seconds));
+    if let Some(left) = backend.drain_left_s {
+        text += &format!(", at most {} left", duration(left));
+    }
+    match backend.drain_forecast_s {
+        Some(0) => text += ", 95 % are gone",
+        Some(end) => text += &format!(", 95 % gone in about {}", duration(end)),
+        None => {}
+    }
+    text
 }
 
-/// Waits until a drain has ended. Sessions that only a load-balancer cookie knows cannot be seen from here.
+fn sessions(backend: &BackendView) -> u64 {
+    backend.learned_sessions + backend.sessions_by_token
+}
+
+/// Waits until a drain has ended, and tells now and then how far it is.
 fn wait(args: &args::Change) -> Result<String, String> {
     let client = Client::of(&args.reach)?;
+    let mut pauses = 0_u32;
     loop {
         let answer = match client.get::<Value>(&path(args)) {
             Ok(answer) => answer,
@@ -62,6 +79,10 @@ fn wait(args: &args::Change) -> Result<String, String> {
             Err(error) => return Err(error.into()),
         };
         let backend: BackendView = client.understood(answer.clone())?;
+        if pauses % PAUSES_A_WORD == 0 {
+            eprintln!("{}: {}", name(args), as_text(&backend));
+        }
+        pauses += 1;
         if let Some(end) = end(&backend)? {
             return Ok(if args.reach.json { pretty(&answer) } else { format!("{}: {end}", name(args)) });
         }
@@ -78,7 +99,7 @@ fn end(backend: &BackendView) -> Result<Option<&'static str>, String> {
         StateWord::Maintenance => Some("its deadline has passed, and its last sessions move"),
         StateWord::Down => Some("it is down, and its sessions move"),
         StateWord::Up | StateWord::Suspect | StateWord::Draining => {
-            let busy = u64::from(backend.in_flight) + backend.learned_sessions;
+            let busy = u64::from(backend.in_flight) + sessions(backend);
             (busy == 0 && backend.waiting == 0).then_some("drained")
         }
     })

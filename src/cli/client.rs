@@ -19,7 +19,7 @@ use crate::config::checked::AdminListen;
 
 /// Where the admin API is, when nobody says where.
 const DEFAULT: &str = "127.0.0.1:9900";
-/// For the connection, and for each read and write.
+/// For the connection and each write, and as a rule for each read.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Of an answer.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -28,6 +28,7 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 pub(super) struct Client {
     address: AdminListen,
     token: Option<Zeroizing<Vec<u8>>>,
+    patience: Duration,
 }
 
 /// What an answer comes with.
@@ -43,8 +44,8 @@ pub(super) enum ClientError {
     Nobody(String),
     #[error("{0} does not let you in: run it as the user of the balancer")]
     Forbidden(String),
-    #[error("{0} did not answer within 30 seconds: is it Steadfast, and is its machine overloaded?")]
-    Slow(String),
+    #[error("{0} did not answer within {1} seconds: is it Steadfast, and is its machine overloaded?")]
+    Slow(String, u64),
     #[error("cannot talk to {0}: {1}")]
     Io(String, std::io::Error),
     #[error("{0} does not speak the admin API of Steadfast: {1}")]
@@ -94,12 +95,17 @@ impl Client {
         if token.as_ref().is_some_and(|token| !token.iter().all(u8::is_ascii_graphic)) {
             return Err("STEADFAST_ADMIN_TOKEN is no token: it is one word of visible ASCII".to_owned());
         }
-        Ok(Self { address, token })
+        Ok(Self { address, token, patience: PATIENCE })
     }
 
     /// The API that a command's arguments lead to.
     pub(super) fn of(reach: &Reach) -> Result<Self, String> {
         Self::find(reach.admin.as_deref(), reach.config.as_deref())
+    }
+
+    /// Waits so long for each answer.
+    pub(super) fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Asks for what is at a path.
@@ -164,12 +170,12 @@ impl Client {
     fn exchange(&self, request: &[u8]) -> Result<Response, ClientError> {
         let answer = match &self.address {
             AdminListen::Tcp(address) => TcpStream::connect_timeout(address, PATIENCE).and_then(|stream| {
-                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(self.patience))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
                 talk(stream, request)
             }),
             AdminListen::Unix(path) => UnixStream::connect(path).and_then(|stream| {
-                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_read_timeout(Some(self.patience))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
                 talk(stream, request)
             }),
@@ -179,7 +185,9 @@ impl Client {
                 ClientError::Nobody(self.address.to_string())
             }
             ErrorKind::PermissionDenied => ClientError::Forbidden(self.address.to_string()),
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => ClientError::Slow(self.address.to_string()),
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                ClientError::Slow(self.address.to_string(), self.patience.as_secs())
+            }
             _ => ClientError::Io(self.address.to_string(), error),
         })?;
         parse_response(answer).map_err(|why| self.foreign(&why))

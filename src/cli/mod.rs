@@ -15,6 +15,7 @@ mod run;
 mod sessions;
 mod status;
 mod table;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         Command::Ready(change) => backend::ready(&change),
         Command::Maintain(change) => backend::maintain(&change),
         Command::Reload(reload) => reload::reload(&reload),
+        Command::Upgrade(reach) => upgrade::upgrade(&reach),
         Command::LogLevel(log_level) => log_level::log_level(&log_level),
         Command::Schema => print(&format!("{:#}", crate::config::schema())),
         Command::Reference => print(crate::config::reference().trim_end()),

@@ -15,7 +15,8 @@ pub(super) fn reload(args: &args::Reload) -> ExitCode {
 
 fn reloaded(args: &args::Reload) -> Result<String, String> {
     let path = if args.dry_run { "/v1/reload?dry_run=true" } else { "/v1/reload" };
-    let client = Client::of(&args.reach)?;
+    // It may take another process.
+    let client = Client::of(&args.reach)?.patient(super::upgrade::PATIENCE);
     let answer: Value = client.send("POST", path, Some(&Nothing {}))?;
     if args.reach.json {
         return Ok(pretty(&answer));
@@ -24,6 +25,11 @@ fn reloaded(args: &args::Reload) -> Result<String, String> {
 }
 
 fn as_text(dry_run: bool, plan: &PlanView) -> String {
+    if let Some(pid) = plan.upgraded_to {
+        return format!(
+            "upgraded: process {pid} serves, because a reload could not do all that the file asks for"
+        );
+    }
     let mut text = match (dry_run, plan.changes.is_empty()) {
         (true, true) => "a reload would change nothing".to_owned(),
         (true, false) => "a reload would change:".to_owned(),
@@ -38,8 +44,7 @@ fn as_text(dry_run: bool, plan: &PlanView) -> String {
         let _ = write!(text, "\n{} sessions {verb} to another backend", plan.moving_sessions);
     }
     if let Some(what) = &plan.needs_another_process {
-        let _ =
-            write!(text, "\nit would be refused: {what}, which needs another process: send this one SIGUSR2");
+        let _ = write!(text, "\nanother process would take over: {what}");
     }
     text
 }

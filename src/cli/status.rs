@@ -78,6 +78,6 @@ fn row(pool: &str, backend: &BackendView) -> [String; 7] {
         backend.weight.to_string(),
         backend.in_flight.to_string(),
         backend.waiting.to_string(),
-        backend.learned_sessions.to_string(),
+        (backend.learned_sessions + backend.sessions_by_token).to_string(),
     ]
 }

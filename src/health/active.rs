@@ -9,7 +9,7 @@ use super::probe::{HttpProbe, probe_http, probe_tcp};
 use super::state::{Observation, RiseFall};
 use crate::clock::Now;
 use crate::names::BackendIndex;
-use crate::pool::{Cause, CheckVerdict, Checked, Health, Pool};
+use crate::pool::{AdminState, Backend, Cause, CheckVerdict, Checked, Health, Pool};
 
 /// How a pool's backends are checked.
 #[derive(Clone, Debug)]
@@ -24,12 +24,14 @@ pub struct CheckSpec {
     pub rise: u32,
     /// Failures in a row that take it down.
     pub fall: u32,
+    /// How long a backend may drain that says so itself.
+    pub drain_deadline: Duration,
 }
 
 impl CheckSpec {
     /// Whether one backend is checked as another specification checks one.
     pub(super) fn is_same_for(&self, index: BackendIndex, other: &Self, other_index: BackendIndex) -> bool {
-        let times = |spec: &Self| (spec.interval, spec.timeout, spec.rise, spec.fall);
+        let times = |spec: &Self| (spec.interval, spec.timeout, spec.rise, spec.fall, spec.drain_deadline);
         let probe = |spec: &Self, index: BackendIndex| match &spec.check {
             Check::Tcp => None,
             Check::Http(probes) => probes.get(index.position()).cloned(),
@@ -64,7 +66,13 @@ pub(super) async fn watch(pool: Arc<Pool>, index: BackendIndex, spec: Arc<CheckS
         let observation = match &spec.check {
             Check::Tcp => probe_tcp(backend.address(), spec.timeout).await,
             Check::Http(probes) => match probes.get(index.position()) {
-                Some(probe) => probe_http(backend.address(), probe, spec.timeout).await,
+                Some(probe) => {
+                    let look = probe_http(backend.address(), probe, spec.timeout).await;
+                    if let Some(drains) = look.drains {
+                        heed(&pool, backend, drains, spec.drain_deadline);
+                    }
+                    look.observation
+                }
                 None => Observation::PageFailed,
             },
         };
@@ -83,5 +91,24 @@ pub(super) async fn watch(pool: Arc<Pool>, index: BackendIndex, spec: Arc<CheckS
                 CheckVerdict::Unreachable => log::warn!("backend {pool}/{id} is down: it cannot be reached"),
             }
         }
+    }
+}
+
+/// Does what the backend itself says of draining. What the operator wants of it counts more.
+fn heed(pool: &Pool, backend: &Backend, drains: bool, deadline: Duration) {
+    let live = backend.live();
+    if !live.set_asks_to_drain(drains) {
+        return;
+    }
+    let (pool, id) = (pool.name(), backend.id());
+    if drains {
+        log::info!("backend {pool}/{id} drains: its health page says so");
+    } else {
+        log::info!("backend {pool}/{id} drains no longer, as its health page says");
+    }
+    match backend.admin() {
+        AdminState::Up if drains => live.drain().begin(deadline, Now::read()),
+        AdminState::Up => live.drain().end(),
+        AdminState::Draining | AdminState::Maintenance => {}
     }
 }

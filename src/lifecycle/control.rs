@@ -14,19 +14,20 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::bound::BoundListener;
+use super::drains::count_left;
 use super::history::History;
 use super::overlay::{Members, Overlay};
 use super::plan::Plan;
+use super::refused::{ChangeError, ReloadError};
 use super::upgrade::{UpgradeError, Upgrader};
 use crate::clock::Now;
 use crate::config::checked::{Backend, BackendState, Listener, Pool, Secret};
-use crate::config::{self, Checked, Problems};
+use crate::config::{self, Checked};
 use crate::discovery::{Found, Sink, Spec};
 use crate::names::{BackendId, ListenerName, PoolName};
 use crate::pool::{Cause, Health};
-use crate::snapshot::{Current, Secrets, SecretsError, Snapshot, discovered};
+use crate::snapshot::{Current, Secrets, Snapshot, discovered};
 use crate::store::Keeper;
-use crate::tls::TlsError;
 
 /// What changes the configuration in force.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub struct Control {
     listeners: Vec<BoundListener>,
     /// Tells the health monitor that there are other backends to watch.
     changed: watch::Sender<()>,
-    world: Mutex<World>,
+    pub(super) world: Mutex<World>,
     pub(super) history: History,
     /// Starts another process in this one's place, where that is possible.
     upgrader: OnceLock<Upgrader>,
@@ -46,15 +47,15 @@ pub struct Control {
 
 /// What the snapshot in force was compiled from.
 #[derive(Debug)]
-struct World {
+pub(super) struct World {
     /// As the file has it.
-    file: Checked,
+    pub(super) file: Checked,
     /// The file's pools with what differs at run time.
     in_force: Vec<Pool>,
     overlay: Overlay,
-    secrets: Secrets,
+    pub(super) secrets: Secrets,
     /// Another process has taken over.
-    handed_over: bool,
+    pub(super) handed_over: bool,
 }
 
 /// What another process needs of the world to go on.
@@ -63,67 +64,6 @@ pub(crate) struct CarriedWorld {
     file: Vec<Members>,
     in_force: Vec<Members>,
     overlay: Overlay,
-}
-
-/// Why a configuration was not put in force. The one before still is.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReloadError {
-    /// It has errors.
-    #[error("{0}")]
-    Configuration(#[from] Problems),
-    /// A key or the seed could not be read.
-    #[error("{0}")]
-    Secrets(#[from] SecretsError),
-    /// TLS cannot be set up.
-    #[error("{0}")]
-    Tls(#[from] TlsError),
-    /// It asks for what only another process can do.
-    #[error("{0}: a reload cannot change that; SIGUSR2 does, by a new process")]
-    NeedsAnotherProcess(String),
-    /// Another process has taken over.
-    #[error("another process has taken over, and this one only finishes what runs: ask the other one")]
-    HandedOver,
-    /// There is no file.
-    #[error("there is no file to reload: the program that runs the balancer gave it its configuration")]
-    NoFile,
-}
-
-/// Why a change by hand was refused. Nothing has changed.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ChangeError {
-    /// No such pool.
-    #[error("there is no pool `{0}`")]
-    UnknownPool(String),
-    /// No such backend.
-    #[error("pool `{pool}` has no backend `{backend}`")]
-    UnknownBackend {
-        /// The pool.
-        pool: PoolName,
-        /// What was asked for.
-        backend: String,
-    },
-    /// A backend of that id is there already.
-    #[error("pool `{pool}` already has a backend `{backend}`; remove it first, or choose another id")]
-    KnownBackend {
-        /// The pool.
-        pool: PoolName,
-        /// The id.
-        backend: String,
-    },
-    /// An id that the configuration would not take either.
-    #[error("`{0}` is no id: letters, digits, `-`, `_` and `.`, at most 128 of them")]
-    BadId(String),
-    /// It drains already, because it was taken out.
-    #[error("backend `{0}` was taken out and is draining; add it again to bring it back")]
-    Leaving(String),
-    /// Another process has taken over.
-    #[error("another process has taken over, and this one only finishes what runs: ask the other one")]
-    HandedOver,
-    /// The pool would have nobody left.
-    #[error("backend `{0}` is the last one of its pool")]
-    LastBackend(String),
 }
 
 /// What is changed of a backend by hand; `None` leaves as it is.
@@ -259,6 +199,9 @@ impl Control {
     /// # Errors
     /// It did not take over, and this process goes on as before.
     pub fn upgrade(&self) -> Result<u32, UpgradeError> {
+        if self.world.lock().handed_over {
+            return Err(UpgradeError::HandedOver);
+        }
         self.history.upgrade(self.upgrader.get().ok_or(UpgradeError::Embedded).and_then(Upgrader::upgrade))
     }
 
@@ -368,6 +311,13 @@ impl Control {
         Plan::between(&world.file.pools, &world.in_force).changes
     }
 
+    /// The files whose change asks for a reload, where that is switched on.
+    pub(super) fn watched_files(&self) -> Option<Vec<PathBuf>> {
+        let world = self.world.lock();
+        let source = self.source.clone().filter(|_| world.file.watch && !world.handed_over)?;
+        Some(std::iter::once(source).chain(world.file.files.iter().cloned()).collect())
+    }
+
     /// What callers of the admin API must present, if anything.
     pub(crate) fn admin_token(&self) -> Option<Secret> {
         self.world.lock().file.admin.as_ref()?.token.clone()
@@ -375,6 +325,7 @@ impl Control {
 
     /// Lets those go who were taken out and whose time is over, or who do not answer. Called once a second.
     pub(crate) fn upkeep(&self, now: Now) {
+        count_left(&self.current.load(), now);
         let mut world = self.world.lock();
         if world.overlay.nobody_leaves() {
             return;
@@ -421,7 +372,7 @@ impl Control {
         Ok(())
     }
 
-    fn swap(&self, world: &World, now: Now) {
+    pub(super) fn swap(&self, world: &World, now: Now) {
         let before = self.current.load();
         let checked = Checked { pools: world.in_force.clone(), ..world.file.clone() };
         self.current.replace(Snapshot::compile(checked, &world.secrets, Some(&before), now));

@@ -7,29 +7,39 @@
 //!
 //! May use config, snapshot, store, affinity (to carry sessions over), pool, health, discovery and listen.
 
+mod apply;
 mod bound;
 mod control;
 mod discover;
+mod drains;
 mod handover;
 mod history;
+mod notify;
 mod overlay;
 mod pid_file;
 mod plan;
+mod refused;
 mod reload;
+mod rotate;
 mod share;
 mod stop;
 mod upgrade;
 mod watch;
+mod watched_files;
 
+pub use apply::Applied;
 pub(crate) use bound::{BoundListener, Tickets, bounds, protocols};
 pub(crate) use control::Start;
-pub use control::{BackendChange, ChangeError, Control, ReloadError};
+pub use control::{BackendChange, Control};
 pub(crate) use discover::{DiscoveryService, first_answers};
 pub(crate) use handover::{Estate, Giver, Heirloom, Inheritance, SOCKET_VARIABLE, connect, tell_predecessor};
 pub(crate) use history::Past;
+pub(crate) use notify::ready as notify_ready;
 pub(crate) use pid_file::PidFile;
 pub use plan::Plan;
+pub use refused::{ChangeError, ReloadError};
 pub(crate) use reload::{Asked, ControlService};
+pub use rotate::RotateError;
 pub(crate) use share::SharingService;
 pub(crate) use stop::{Manner, Stop, Stopper, wait_for_drain};
 pub use upgrade::UpgradeError;

@@ -16,13 +16,25 @@ impl PidFile {
     /// # Errors
     /// The folder does not exist, or must not be written to.
     pub(crate) fn write(path: &Path) -> io::Result<Self> {
-        let text = format!("{}\n", std::process::id());
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
-        std::fs::write(&beside, &text)?;
-        std::fs::rename(&beside, path)?;
-        Ok(Self { path: path.to_owned(), text })
+        Ok(Self { path: path.to_owned(), text: put(path)? })
     }
+
+    /// Writes it anew, after another process has; whoever wrote it first removes it.
+    ///
+    /// # Errors
+    /// The folder does not exist, or must not be written to.
+    pub(crate) fn rewrite(path: &Path) -> io::Result<()> {
+        put(path).map(drop)
+    }
+}
+
+fn put(path: &Path) -> io::Result<String> {
+    let text = format!("{}\n", std::process::id());
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    std::fs::write(&beside, &text)?;
+    std::fs::rename(&beside, path)?;
+    Ok(text)
 }
 
 impl Drop for PidFile {

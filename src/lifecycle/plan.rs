@@ -14,11 +14,16 @@ pub struct Plan {
     pub changes: Vec<String>,
     /// Learned sessions whose backend would not keep them; those known by a token alone are not counted.
     pub moving_sessions: u64,
-    /// What only another process can put in force, if anything: such a configuration is refused by a reload.
+    /// What only another process can put in force, if anything.
     pub needs_another_process: Option<String>,
 }
 
 impl Plan {
+    /// All changes on one line.
+    pub fn summary(&self) -> String {
+        if self.changes.is_empty() { "nothing has changed".to_owned() } else { self.changes.join("; ") }
+    }
+
     /// The changes from some pools to others.
     pub(super) fn between(before: &[Pool], after: &[Pool]) -> Self {
         let mut changes = Vec::new();

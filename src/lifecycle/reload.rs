@@ -1,5 +1,6 @@
-//! What signals ask for (SIGHUP: reload, SIGUSR2: upgrade), and the upkeep of what is in force.
+//! What signals and changed files ask for (SIGHUP: reload, SIGUSR2: upgrade), and the upkeep of what is in force.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,10 @@ use pingora::services::background::BackgroundService;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::control::{Control, ReloadError};
+use super::apply::Applied;
+use super::control::Control;
+use super::notify;
+use super::watched_files::WatchedFiles;
 use crate::clock::Now;
 
 /// From one look at who has left to the next.
@@ -60,15 +64,38 @@ impl ControlService {
     }
 
     async fn reload(&self) {
-        match self.control.reload() {
-            Ok(plan) if plan.changes.is_empty() => log::info!("configuration reloaded: nothing has changed"),
-            Ok(plan) => log::info!("configuration reloaded: {}", plan.changes.join("; ")),
-            Err(ReloadError::NeedsAnotherProcess(what)) if self.control.can_upgrade() => {
-                log::info!("{what}: another process will take over, which a reload cannot do without");
-                self.upgrade().await;
+        notify::reloading();
+        let control = Arc::clone(&self.control);
+        let applied = match tokio::task::spawn_blocking(move || control.reload_or_upgrade()).await {
+            Ok(applied) => applied.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match applied {
+            // That one has said that it is ready.
+            Ok(Applied::Upgraded { pid }) => return log::info!("upgraded: process {pid} serves"),
+            Ok(Applied::Reloaded(plan)) => {
+                let text = format!("configuration reloaded: {}", plan.summary());
+                notify::status(&text);
+                log::info!("{text}");
             }
-            Err(error) => log::error!("configuration refused, the one before stays in force: {error}"),
+            Err(error) => {
+                let text = format!("configuration refused, the one before stays in force: {error}");
+                notify::status(&text);
+                log::error!("{text}");
+            }
         }
+        notify::ready(false);
+    }
+
+    /// Reloads if a change of the watched files has settled.
+    async fn look(&self, mut files: WatchedFiles, watched: Vec<PathBuf>) -> WatchedFiles {
+        let looked = tokio::task::spawn_blocking(move || (files.changed(&watched), files)).await;
+        let Ok((changed, files)) = looked else { return WatchedFiles::default() };
+        if changed {
+            log::info!("a watched file has changed");
+            self.reload().await;
+        }
+        files
     }
 
     async fn upgrade(&self) {
@@ -85,17 +112,29 @@ impl ControlService {
 impl BackgroundService for ControlService {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let mut asked = self.asked.lock().take();
-        let mut turns = interval(TURN);
+        // Whoever embeds us tells the service manager what it wants.
+        let watchdog = asked.as_ref().and_then(|_| notify::watchdog());
+        let mut turns = interval(watchdog.map_or(TURN, |most| TURN.min(most / 2)));
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut files = WatchedFiles::default();
         loop {
+            let stopping = shutdown.wait_for(|stopping| *stopping);
             tokio::select! {
                 ask = next(&mut asked) => match ask {
                     Ask::Reload => self.reload().await,
                     Ask::Upgrade => self.upgrade().await,
                 },
-                _ = turns.tick() => self.control.upkeep(Now::read()),
+                _ = turns.tick() => {
+                    self.control.upkeep(Now::read());
+                    if watchdog.is_some() {
+                        notify::alive();
+                    }
+                    if let Some(watched) = self.control.watched_files() {
+                        files = self.look(files, watched).await;
+                    }
+                }
                 // Not its guard over the next wait.
-                () = async { drop(shutdown.wait_for(|stopping| *stopping).await) } => return,
+                () = async { drop(stopping.await) } => return,
             }
         }
     }

@@ -11,6 +11,7 @@ use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use super::notify;
 use crate::listen::Counts;
 
 /// Asks a running balancer to stop; also when dropped.
@@ -36,11 +37,15 @@ pub(crate) struct Stop {
     asked: watch::Receiver<bool>,
     said: watch::Sender<Option<Manner>>,
     signals: bool,
+    /// Between the word that the process will stop, and its stop.
+    delay: Duration,
 }
 
 /// How to stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Manner {
+    /// Soon: new clients had better go elsewhere, but all are served.
+    Announced,
     /// Running requests finish.
     Graceful,
     /// At once.
@@ -51,10 +56,11 @@ pub(crate) enum Manner {
 
 impl Stop {
     /// A stop by [`Stopper`], and by SIGTERM, SIGQUIT (graceful) and SIGINT (at once) where `signals` says so.
-    pub(crate) fn new(signals: bool) -> (Self, Stopper, watch::Receiver<Option<Manner>>) {
+    /// Before a graceful stop it is announced for `delay`.
+    pub(crate) fn new(signals: bool, delay: Duration) -> (Self, Stopper, watch::Receiver<Option<Manner>>) {
         let (stopper, asked) = watch::channel(false);
         let (said, saying) = watch::channel(None);
-        (Self { asked, said, signals }, Stopper(stopper), saying)
+        (Self { asked, said, signals, delay }, Stopper(stopper), saying)
     }
 
     /// Says how to stop, or with `None` that the process goes on after all.
@@ -83,10 +89,18 @@ impl Stop {
 #[async_trait]
 impl ShutdownSignalWatch for Stop {
     async fn recv(&self) -> ShutdownSignal {
-        let manner = self.reason().await;
+        let mut manner = self.reason().await;
+        if self.signals && manner != Manner::Retire {
+            notify::stopping();
+        }
+        if manner == Manner::Graceful && self.signals && !self.delay.is_zero() {
+            self.said.send_replace(Some(Manner::Announced));
+            log::info!("stopping in {:?}; another signal stops at once", self.delay);
+            manner = tokio::time::timeout(self.delay, self.reason()).await.unwrap_or(manner);
+        }
         self.said.send_replace(Some(manner));
         match manner {
-            Manner::Graceful | Manner::Retire => ShutdownSignal::GracefulTerminate,
+            Manner::Announced | Manner::Graceful | Manner::Retire => ShutdownSignal::GracefulTerminate,
             Manner::Fast => ShutdownSignal::FastShutdown,
         }
     }
@@ -113,18 +127,20 @@ pub(crate) fn wait_for_drain(
     const PAUSE: Duration = Duration::from_millis(20);
     /// Whoever asked for an upgrade is still to hear that it came about.
     const FAREWELL: Duration = Duration::from_millis(500);
+    /// Those who were waiting to be accepted when the stop came are served.
+    const LAST_CALL: Duration = Duration::from_millis(100);
     let mut left = grace;
     loop {
         let manner = *said.borrow();
         let open: usize = counts.iter().map(|counts| counts.open()).sum();
         match manner {
             Some(Manner::Fast) => return,
-            Some(Manner::Graceful) if open == 0 || left.is_zero() => return,
+            Some(Manner::Graceful) if open == 0 && left + LAST_CALL <= grace || left.is_zero() => return,
             Some(Manner::Retire) if open == 0 && left + FAREWELL <= grace || left.is_zero() => return,
             Some(Manner::Graceful | Manner::Retire) => left = left.saturating_sub(PAUSE),
             // The server has ended by itself.
             None if said.has_changed().is_err() => return,
-            None => left = grace,
+            None | Some(Manner::Announced) => left = grace,
         }
         std::thread::sleep(PAUSE);
     }

@@ -38,6 +38,9 @@ pub enum UpgradeError {
     /// One is under way.
     #[error("an upgrade is under way already")]
     Busy,
+    /// Another process has taken over.
+    #[error("another process has taken over, and this one only finishes what runs: ask the other one")]
+    HandedOver,
     /// The program that embeds the balancer runs it beside itself.
     #[error("this balancer is part of another program, which would have to be started anew")]
     Embedded,
@@ -79,6 +82,8 @@ impl Upgrader {
         let mut child = Command::new(&self.program)
             .args(&self.arguments)
             .env(SOCKET_VARIABLE, self.giver.path())
+            // The watchdog is to watch the successor as it has watched this process.
+            .env_remove("WATCHDOG_PID")
             .stdin(Stdio::null())
             .spawn()
             .map_err(|source| UpgradeError::Start { program: self.program.clone(), source })?;

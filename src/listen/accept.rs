@@ -1,6 +1,6 @@
 //! The accept loop of one listening socket: it pauses and closes as upgrades want it, and bounds open connections.
 
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,13 +27,18 @@ pub(crate) async fn accept(
         Err(error) => return log::error!("{}: cannot accept: {error}", facts.name),
     };
     let mut acceptance = facts.acceptance.subscribe();
+    let mut stopping = false;
     loop {
-        let accepting = *acceptance.borrow_and_update();
+        let asked = *acceptance.borrow_and_update();
+        let accepting = if stopping { Accepting::Closing } else { asked };
         let accepted = match accepting {
             Accepting::Yes => tokio::select! {
                 accepted = listener.accept() => accepted,
                 _ = acceptance.changed() => continue,
-                _ = shutdown.wait_for(|stopping| *stopping) => return,
+                _ = shutdown.wait_for(|stopping| *stopping) => {
+                    stopping = true;
+                    continue;
+                }
             },
             Accepting::Paused => tokio::select! {
                 _ = acceptance.changed() => continue,
@@ -42,7 +47,11 @@ pub(crate) async fn accept(
             // Whoever waits already is served; then nobody is.
             Accepting::Closing => match timeout(Duration::ZERO, listener.accept()).await {
                 Ok(accepted) => accepted,
-                Err(_) => return,
+                Err(_) => {
+                    // What is kept of it for a successor would go on queueing connections that nobody takes.
+                    let _ = socket2::SockRef::from(&listener).shutdown(Shutdown::Both);
+                    return;
+                }
             },
         };
         match accepted {

@@ -26,6 +26,8 @@ const FIRST_READ: usize = 2048;
 /// How long, and how far, a refused client is listened to, so that it can read the answer before a reset.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
+/// For a request that is on its way while the server stops.
+const LAST_WORD: Duration = Duration::from_millis(50);
 
 /// What a client of HTTP/2 begins with (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -153,6 +155,8 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                 return self.refuse(&mut stream, Rejection::Malformed("bad chunks"), peer).await;
             };
             match self.pass_on(stream, message, bounds.idle, &connection, &shutdown).await {
+                // The wait for a stop has ended and cannot be begun anew.
+                Some(_) if *shutdown.borrow() => return,
                 Some(next) => stream = next,
                 None => return,
             }
@@ -231,7 +235,10 @@ async fn arrival(
         let ready = tokio::select! {
             biased;
             ready = stream.transport().readable(&mut read) => ready.is_ok(),
-            () = stopping => false,
+            // What was on its way when the stop came is still served.
+            () = stopping => {
+                matches!(timeout(LAST_WORD, stream.transport().readable(&mut read)).await, Ok(Ok(_)))
+            }
             () = idle => false,
         };
         if !ready {

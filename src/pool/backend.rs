@@ -189,6 +189,14 @@ impl Backend {
         self.admin
     }
 
+    /// What is wanted of it: by the operator, and by its own health page, which may say that it drains.
+    pub fn wanted(&self) -> AdminState {
+        match self.admin {
+            AdminState::Up if self.live.asks_to_drain() => AdminState::Draining,
+            wanted => wanted,
+        }
+    }
+
     /// Its live state.
     pub fn live(&self) -> &Arc<Live> {
         &self.live
@@ -201,7 +209,7 @@ impl Backend {
 
     /// Its state, as it is shown.
     pub fn state(&self, now: Now) -> State {
-        match (self.admin, self.live.health(now)) {
+        match (self.wanted(), self.live.health(now)) {
             (AdminState::Maintenance, _) => State::Maintenance,
             (AdminState::Draining, _) if self.live.drain().is_over(now) => State::Maintenance,
             (AdminState::Up | AdminState::Draining, Health::Down(_)) => State::Down,
@@ -218,12 +226,12 @@ impl Backend {
 
     /// Whether new sessions may be given to it.
     pub fn takes_new(&self, now: Now) -> bool {
-        self.weight > 0 && self.admin == AdminState::Up && self.live.health(now) == Health::Up
+        self.weight > 0 && self.wanted() == AdminState::Up && self.live.health(now) == Health::Up
     }
 
     /// Whether its own sessions may be sent to it; `held`: they have waited for the probe.
     pub fn takes_existing(&self, now: Now, held: bool) -> bool {
-        let wanted = match self.admin {
+        let wanted = match self.wanted() {
             AdminState::Up => true,
             AdminState::Draining => !self.live.drain().is_over(now),
             AdminState::Maintenance => false,

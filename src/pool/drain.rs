@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
+use super::forecast::Curve;
 use crate::clock::{Now, millis};
 
 /// When a backend was told to drain, and for how long. Outlives a reload, so that one does not extend a drain.
@@ -11,6 +14,7 @@ pub struct Drain {
     /// Monotonic milliseconds; 0: it does not drain.
     since_ms: AtomicU64,
     for_ms: AtomicU64,
+    curve: Mutex<Curve>,
 }
 
 impl Drain {
@@ -18,8 +22,10 @@ impl Drain {
     pub fn begin(&self, deadline: Duration, now: Now) {
         self.for_ms.store(millis(deadline), Ordering::Relaxed);
         // Whoever drains already goes on.
-        let _ =
-            self.since_ms.compare_exchange(0, now.monotonic_ms.max(1), Ordering::Relaxed, Ordering::Relaxed);
+        let since = now.monotonic_ms.max(1);
+        if self.since_ms.compare_exchange(0, since, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            *self.curve.lock() = Curve::default();
+        }
     }
 
     /// It takes new sessions again.
@@ -44,8 +50,33 @@ impl Drain {
         self.left(now).is_some_and(|left| left.is_zero())
     }
 
+    /// Whether it would like to know how many sessions are left.
+    pub fn wants_count(&self, now: Now) -> bool {
+        self.age(now).is_some_and(|age| self.curve.lock().wants(age))
+    }
+
+    /// So many sessions are left.
+    pub fn note_left(&self, sessions: u64, now: Now) {
+        if let Some(age) = self.age(now) {
+            self.curve.lock().note(age, sessions);
+        }
+    }
+
+    /// In how long 95 % of the sessions that it began with will be gone; zero: they are. `None`: it does not drain, or
+    /// nothing can be said yet.
+    pub fn forecast(&self, now: Now) -> Option<Duration> {
+        let age = self.age(now)?;
+        self.curve.lock().forecast().map(|end| end.saturating_sub(age))
+    }
+
+    /// How its sessions have ended, for another process.
+    pub(super) fn curve(&self) -> Curve {
+        self.curve.lock().clone()
+    }
+
     /// Goes on with a drain that began `age` ago in another process.
-    pub fn resume(&self, age: Duration, now: Now) {
+    pub(super) fn resume(&self, age: Duration, curve: Curve, now: Now) {
+        *self.curve.lock() = curve;
         self.since_ms.store(now.monotonic_ms.saturating_sub(millis(age)).max(1), Ordering::Relaxed);
     }
 }

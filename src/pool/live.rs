@@ -1,7 +1,7 @@
 //! The live state of one backend: counts, health and memory that outlive a reload. Atomics, and one short lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -32,6 +32,8 @@ pub struct Live {
     assigned: AtomicU32,
     epoch: AtomicU16,
     drain: Drain,
+    /// Its health page says that it drains.
+    asks_to_drain: AtomicBool,
     checks: Checks,
     /// Tokens of an older epoch that were issued before it no longer hold; in seconds since 1970.
     boundary_s: AtomicU32,
@@ -84,7 +86,8 @@ impl Live {
     /// seconds since 1970. Sessions that began after the restart, but before anybody noticed, have tokens of the
     /// older epoch, too, and live.
     ///
-    /// Neither is kept over a restart of ours, nor told to replicas, and neither needs to be. A token of a higher
+    /// Both go to the process that takes over at an upgrade. Neither is kept over a restart of ours, nor told to replicas,
+    /// and neither needs to be. A token of a higher
     /// epoch than ours holds. A forgotten epoch makes old tokens hold again: they lead to a backend that starts a
     /// new session for them, as it would have done without epochs.
     pub fn raise_epoch(&self, boundary_s: u32) {
@@ -126,6 +129,16 @@ impl Live {
     /// When it was told to drain, and for how long.
     pub fn drain(&self) -> &Drain {
         &self.drain
+    }
+
+    /// Whether its own health page says that it drains.
+    pub fn asks_to_drain(&self) -> bool {
+        self.asks_to_drain.load(Ordering::Relaxed)
+    }
+
+    /// Its health page says that it drains, or no longer; gives whether that is news.
+    pub fn set_asks_to_drain(&self, asks: bool) -> bool {
+        self.asks_to_drain.swap(asks, Ordering::Relaxed) != asks
     }
 
     /// What active checks of it met so far.
@@ -285,12 +298,24 @@ impl Live {
     }
 
     /// Sets everything at once, for a backend that nobody uses yet.
-    pub(super) fn set(&self, word: Word, up_since_ms: u64, failures: u32, assigned: u32, epoch: u16) {
+    pub(super) fn set(
+        &self,
+        word: Word,
+        up_since_ms: u64,
+        failures: u32,
+        assigned: u32,
+        (epoch, boundary_s): (u16, u32),
+    ) {
         self.health.store(word.to_bits(), Ordering::Release);
         self.up_since_ms.store(up_since_ms, Ordering::Relaxed);
         self.failures.store(failures, Ordering::Relaxed);
         self.assigned.store(assigned, Ordering::Relaxed);
+        self.boundary_s.store(boundary_s, Ordering::Relaxed);
         self.epoch.store(epoch, Ordering::Relaxed);
+    }
+
+    pub(super) fn boundary_s(&self) -> u32 {
+        self.boundary_s.load(Ordering::Relaxed)
     }
 
     /// A backend like that one, but for what health knows of it; nobody else sees it.

@@ -11,6 +11,7 @@ mod balance;
 mod carried;
 mod checks;
 mod drain;
+mod forecast;
 mod gate;
 mod live;
 mod place;

@@ -15,7 +15,7 @@ use crate::affinity::{
 use crate::clock::Now;
 use crate::config::Checked;
 use crate::config::checked;
-use crate::health::{Check, CheckSpec, HttpProbe};
+use crate::health::{Check, CheckSpec, DrainOn, HttpProbe};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::PoolIndex;
 use crate::store::{EngineSettings, KeptPool, SharedTable};
@@ -86,6 +86,8 @@ fn served(
     let shared = engine.map(|engine| shared(&table, self::engine(engine), earlier));
     let kept = (config.affinity.learn.persist && binds).then_some(table);
     let drains = drains(&config);
+    let says_drain =
+        matches!(&config.health.check, Some(checked::Check::Http(http)) if http.drain_on.is_some());
     let (flows, connect_timeout) =
         (config.affinity.source_address.map(layer4::flows), config.timeouts.connect);
     let backends = config.backends.iter().map(|backend| backend.id.clone());
@@ -119,7 +121,12 @@ fn served(
     for (backend, drain) in pool.backends().iter().zip(drains) {
         match drain {
             Some(deadline) => backend.live().drain().begin(deadline, now),
-            None => backend.live().drain().end(),
+            // As long as its health page may still say so.
+            None if says_drain && backend.wanted() == AdminState::Draining => {}
+            None => {
+                backend.live().set_asks_to_drain(false);
+                backend.live().drain().end();
+            }
         }
     }
     ServedPool {
@@ -204,7 +211,10 @@ fn check_spec(check: &checked::Check, pool: &checked::Pool) -> CheckSpec {
     let health = &pool.health;
     let probe = |http: &checked::HttpCheck, backend: &checked::Backend| {
         let address = backend.address.to_string();
-        HttpProbe::new(&http.path, http.host.as_deref().unwrap_or(&address), http.expect.clone())
+        let probe = HttpProbe::new(&http.path, http.host.as_deref().unwrap_or(&address), http.expect.clone());
+        let drain_on =
+            |on: &checked::DrainOn| DrainOn { status: on.status.clone(), header: on.header.clone() };
+        probe.draining_on(http.drain_on.as_ref().map(drain_on))
     };
     CheckSpec {
         check: match check {
@@ -217,6 +227,7 @@ fn check_spec(check: &checked::Check, pool: &checked::Pool) -> CheckSpec {
         timeout: health.timeout,
         rise: health.rise,
         fall: health.fall,
+        drain_deadline: pool.drain.deadline,
     }
 }
 

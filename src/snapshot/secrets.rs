@@ -15,6 +15,9 @@ use crate::config::Checked;
 use crate::config::checked::TokenKey;
 use crate::pool::HashSeed;
 
+/// Keys of rotations that are kept.
+const MOST_ROTATIONS: usize = 30;
+
 /// The keys and the seed that a snapshot is compiled with.
 #[derive(Clone, Debug)]
 pub struct Secrets {
@@ -39,6 +42,14 @@ pub enum SecretsError {
     /// A file in the state folder is not what was written there.
     #[error("{0} is damaged: restore it, or delete it and lose the bindings of running sessions")]
     Damaged(PathBuf),
+    /// The configuration names the keys.
+    #[error("the keys are configured: put a new one first under `keys`, on every replica, and reload")]
+    Configured,
+    /// Each key is tried on each token that names it, so they must not pile up.
+    #[error(
+        "{0} has the keys of 30 rotations: delete the oldest token.key.N files, whose cookies have expired"
+    )]
+    TooMany(PathBuf),
     /// The system gives no random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
@@ -89,13 +100,31 @@ impl Secrets {
         Ok(secrets)
     }
 
+    /// Makes a new key that seals from now on; all older ones open. For a balancer whose keys are in its state folder.
+    ///
+    /// # Errors
+    /// The keys are configured, there are too many already, or the state folder cannot be used.
+    pub(crate) fn rotate(&self, state_dir: &Path) -> Result<Self, SecretsError> {
+        if !self.keys_of_our_own {
+            return Err(SecretsError::Configured);
+        }
+        let numbers = state_key_numbers(state_dir)?;
+        if numbers.len() >= MOST_ROTATIONS {
+            return Err(SecretsError::TooMany(state_dir.to_owned()));
+        }
+        let next = numbers.last().map_or(1, |last| last.saturating_add(1));
+        kept(state_dir, &format!("token.key.{next}"), Missing::Keep, random)?;
+        let (sealing, older) = state_keys(state_dir, Missing::Forget)?;
+        Ok(Self { keys: Arc::new(KeyRing::new(sealing, older)), ..self.clone() })
+    }
+
     fn take(checked: &Checked, missing: Missing) -> Result<Self, SecretsError> {
         let mut keys = checked.keys.iter().map(|key| Ok(Key::new(&key.id, &thirty_two(key)?)));
         let first = keys.next().transpose()?;
         let older = keys.collect::<Result<Vec<_>, SecretsError>>()?;
-        let sealing = match first {
-            Some(key) => key,
-            None => Key::new("state", &kept(&checked.state_dir, "token.key", missing, random)?),
+        let (sealing, older) = match first {
+            Some(key) => (key, older),
+            None => state_keys(&checked.state_dir, missing)?,
         };
         // A seed that is not configured is made from the oldest key, so that replicas which share keys agree,
         // and kept, so that later rotations do not change it.
@@ -120,6 +149,34 @@ impl Secrets {
             seed_of_our_own: checked.affinity_seed.is_none(),
         })
     }
+}
+
+/// The keys of the state folder: `token.key`, made at first start, and `token.key.1` and so on from each rotation since. The
+/// newest seals; a file that is deleted takes the bindings along that only it can open.
+fn state_keys(folder: &Path, missing: Missing) -> Result<(Key, Vec<Key>), SecretsError> {
+    let mut sealing = Key::new("state", &kept(folder, "token.key", missing, random)?);
+    let mut older = Vec::new();
+    for number in state_key_numbers(folder)? {
+        let name = format!("token.key.{number}");
+        let key = Key::new(&format!("state-{number}"), &kept(folder, &name, Missing::Forget, random)?);
+        older.insert(0, std::mem::replace(&mut sealing, key));
+    }
+    Ok((sealing, older))
+}
+
+/// Numbers of the rotations whose keys are in the folder, oldest first.
+fn state_key_numbers(folder: &Path) -> Result<Vec<u32>, SecretsError> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(SecretsError::StateFolder { path: folder.to_owned(), source }),
+    };
+    let number = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.ok()?.file_name().to_str()?.strip_prefix("token.key.")?.parse().ok()
+    };
+    let mut numbers: Vec<u32> = entries.filter_map(number).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 fn digest(bytes: &[u8]) -> HashSeed {

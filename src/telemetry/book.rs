@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::live_sessions::LiveSessions;
+use super::live_sessions::{CarriedSketches, LiveSessions};
 use crate::clock::Now;
 use crate::names::{BackendId, BackendIndex, Outcome};
 
@@ -32,6 +32,16 @@ struct Counts {
     by_outcome: [AtomicU64; Outcome::ALL.len()],
     moved_out: AtomicU64,
     live: LiveSessions,
+}
+
+/// What is counted for one backend, on its way to another process.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CarriedPage {
+    backend: BackendId,
+    /// In the order of [`Outcome::ALL`]; new ones go to its end.
+    by_outcome: Vec<u64>,
+    moved_out: u64,
+    live: CarriedSketches,
 }
 
 /// What one response says of a session.
@@ -157,6 +167,26 @@ impl SessionBook {
         Report { backends }
     }
 
+    /// What another process needs to go on, backend by backend.
+    pub fn carried(&self, now: Now) -> impl Iterator<Item = CarriedPage> + '_ {
+        self.pages.iter().map(move |page| CarriedPage {
+            backend: page.backend.clone(),
+            by_outcome: page.counts.by_outcome.iter().map(|count| count.load(Ordering::Relaxed)).collect(),
+            moved_out: page.counts.moved_out.load(Ordering::Relaxed),
+            live: page.counts.live.carried(now),
+        })
+    }
+
+    /// Goes on where another process was. For a book that nobody uses yet.
+    pub fn resume(&self, carried: &CarriedPage, now: Now) {
+        let Some(page) = self.pages.iter().find(|page| page.backend == carried.backend) else { return };
+        for (count, value) in page.counts.by_outcome.iter().zip(&carried.by_outcome) {
+            count.store(*value, Ordering::Relaxed);
+        }
+        page.counts.moved_out.store(carried.moved_out, Ordering::Relaxed);
+        page.counts.live.resume(&carried.live, now);
+    }
+
     fn counts(&self, backend: BackendIndex) -> Option<&Counts> {
         self.pages.get(backend.position()).map(|page| page.counts.as_ref())
     }
@@ -256,6 +286,25 @@ mod tests {
         assert_eq!((report.backends[1].created, report.backends[1].live.by_token), (1, 1));
         assert_eq!((report.backends[0].created, report.backends[0].live.total()), (0, 0));
         assert_eq!(after.by_token(BackendIndex(1), NOW), 1);
+    }
+
+    #[test]
+    fn counts_outlive_an_upgrade_by_backend_id() {
+        let before = book(&["app1", "app2"], None);
+        let heard = Entry { only_in_token: Some(0x1234_5678_9ABC_DEF0), ..entry(Outcome::LostAtHome) };
+        before.enter(BackendIndex(1), &heard, NOW);
+        before.enter(
+            BackendIndex(0),
+            &Entry { moved_from: Some(BackendIndex(1)), ..entry(Outcome::Moved) },
+            NOW,
+        );
+        let after = book(&["app3", "app2"], None);
+        for page in before.carried(NOW) {
+            let told = serde_json::to_string(&page).unwrap();
+            after.resume(&serde_json::from_str(&told).unwrap(), NOW);
+        }
+        assert_eq!(after.report(NOW, |_| 0).backends[1], before.report(NOW, |_| 0).backends[1]);
+        assert_eq!(after.report(NOW, |_| 0).backends[0].moved_in, 0);
     }
 
     #[test]

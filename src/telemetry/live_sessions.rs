@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use hyperloglockless::AtomicHyperLogLog;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{Now, millis};
 
@@ -39,6 +42,18 @@ impl Sketch {
     fn new(quarter: u64) -> Arc<Self> {
         // Seeds are random already and are never hashed, so the hasher's own seed does not matter.
         Arc::new(Self { quarter, seeds: AtomicHyperLogLog::seeded(PRECISION, 0) })
+    }
+
+    /// The sketch that has these registers.
+    fn of(quarter: u64, registers: &[u8]) -> Arc<Self> {
+        let sketch = Self::new(quarter);
+        for (place, register) in (0..1_u64 << PRECISION).zip(registers) {
+            if let Some(zeros) = register.checked_sub(1).filter(|zeros| *zeros < 64 - PRECISION) {
+                // A seed that the register would have this value of: its place on top, and so many zeros at the end.
+                sketch.seeds.insert_hash(place << (64 - PRECISION) | 1 << zeros);
+            }
+        }
+        sketch
     }
 
     /// Few are counted by the registers that are still empty ("linear counting", the paper's section 4): whoever drains
@@ -98,9 +113,50 @@ impl LiveSessions {
         together.count()
     }
 
+    /// What another process needs to go on.
+    pub(super) fn carried(&self, now: Now) -> CarriedSketches {
+        let quarter = self.quarter(now);
+        let sketch = |slot: &ArcSwap<Sketch>| {
+            let sketch = slot.load();
+            let age = quarter.saturating_sub(sketch.quarter);
+            let registers: Vec<u8> = sketch.seeds.iter().collect();
+            let counts = age <= QUARTERS as u64 && registers.iter().any(|register| *register > 0);
+            counts.then(|| (age, BASE64_STANDARD_NO_PAD.encode(registers)))
+        };
+        CarriedSketches {
+            quarter_ms: self.quarter_ms,
+            by_age: self.sketches.iter().filter_map(sketch).collect(),
+        }
+    }
+
+    /// Goes on where another process was, if it had the same idle time. For sketches that nobody uses yet.
+    pub(super) fn resume(&self, carried: &CarriedSketches, now: Now) {
+        if carried.quarter_ms != self.quarter_ms {
+            return;
+        }
+        for (age, registers) in &carried.by_age {
+            // A clock that has not run for so long began later than the sketch.
+            let Some(quarter) = self.quarter(now).checked_sub(*age) else { continue };
+            let place = usize::try_from(quarter % SKETCHES as u64).unwrap_or(0);
+            if let (Some(slot), Ok(registers)) =
+                (self.sketches.get(place), BASE64_STANDARD_NO_PAD.decode(registers))
+            {
+                slot.store(Sketch::of(quarter, &registers));
+            }
+        }
+    }
+
     fn quarter(&self, now: Now) -> u64 {
         now.monotonic_ms / self.quarter_ms
     }
+}
+
+/// Sketches on their way to another process.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct CarriedSketches {
+    quarter_ms: u64,
+    /// How many quarters ago each was current, and its registers in base64.
+    by_age: Vec<(u64, String)>,
 }
 
 #[cfg(test)]
@@ -152,5 +208,24 @@ mod tests {
             now = now.after(minute);
         }
         assert_eq!(live.estimate(now.after(2 * IDLE)), 0, "nobody is left");
+    }
+
+    #[test]
+    fn another_process_counts_on() {
+        let idle = Duration::from_secs(400);
+        let (old, new) = (LiveSessions::new(idle), LiveSessions::new(idle));
+        let seed = |n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (n << 7);
+        let then = Now { monotonic_ms: 5_000_000, unix_s: 0 };
+        (0..300).for_each(|n| old.heard(seed(n), then));
+        let later = then.after(Duration::from_secs(100));
+        (300..700).for_each(|n| old.heard(seed(n), later));
+        let here = Now { monotonic_ms: 9_000_000, unix_s: 0 };
+        new.resume(&old.carried(later), here);
+        assert_eq!(new.estimate(here), old.estimate(later));
+        let on = |now: Now| now.after(Duration::from_secs(400));
+        assert_eq!(new.estimate(on(here)), old.estimate(on(later)), "they end at the same time");
+        let other = LiveSessions::new(Duration::from_secs(800));
+        other.resume(&old.carried(later), here);
+        assert_eq!(other.estimate(here), 0, "quarters of another length");
     }
 }

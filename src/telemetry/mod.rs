@@ -13,7 +13,7 @@ mod process;
 mod recent;
 mod summary;
 
-pub use book::{BackendReport, Entry, LiveCount, Lost, Report, SessionBook};
+pub use book::{BackendReport, CarriedPage, Entry, LiveCount, Lost, Report, SessionBook};
 pub use first_segment::first_segment;
 pub use logger::{NotOurs, log_level, set_log_level, start_logger};
 pub use meter::{

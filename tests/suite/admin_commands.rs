@@ -130,10 +130,6 @@ async fn a_reload_tells_what_it_changes_before_and_after() {
     let admin = format!("unix:{}", operated.folder().join("admin.sock").display());
     let refused = said(program(&operated.folder()).args(["reload", "--admin", &admin]).output().unwrap(), 1);
     assert!(refused.contains("retires") && refused.contains("did you mean `retries`"), "{refused}");
-    let elsewhere = text(operated.address, &apps, "").replace("admin.sock", "other.sock");
-    std::fs::write(operated.steadfast.file(), elsewhere).unwrap();
-    let refused = said(program(&operated.folder()).args(["reload", "--admin", &admin]).output().unwrap(), 1);
-    assert!(refused.contains("the admin API was on unix:"), "{refused}");
 }
 
 #[tokio::test]
@@ -241,7 +237,10 @@ async fn every_line_of_the_pages_for_operators_does_what_it_says() {
     let binaries = Path::new(env!("CARGO_BIN_EXE_steadfast")).parent().unwrap();
     let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
     let folder = operated.folder();
-    for line in lines {
+    // Its successor would not know the requests that other lines ask about.
+    let (upgrade, others): (Vec<_>, Vec<_>) =
+        lines.into_iter().partition(|line| line.starts_with("steadfast upgrade"));
+    for line in others.into_iter().chain(upgrade) {
         let line = line.replace("/etc/steadfast/", "").replace("/run/steadfast/", "");
         let mut command = Command::new("sh");
         command.args(["-c", &line]).current_dir(&folder).env("PATH", &path);

@@ -3,7 +3,7 @@
 use std::thread;
 
 use crate::support::balancer::{Balancer, SHARED, apps};
-use crate::support::exchange::get;
+use crate::support::exchange::{Connection, get};
 
 fn with_limits(limits: &str) -> String {
     format!("    limits: {{ connections_per_backend: 1, queue: {{ {limits} }} }}\n")
@@ -53,12 +53,22 @@ fn a_new_session_goes_where_there_is_room() {
     let apps = apps(2);
     let balancer = Balancer::start(&apps, SHARED, "", &with_limits("wait: 5s"));
     let cookies = get(balancer.address, "/", &[]);
-    let (address, held) = (balancer.address, format!("Cookie: {}", cookies.cookies()));
-    let slow = thread::spawn(move || get(address, "/slow", &[&held]));
-    thread::sleep(std::time::Duration::from_millis(200));
+    // A request that is in flight for as long as this test wants.
+    let mut held = Connection::open(balancer.address);
+    let fields = format!("Host: app.test\r\nCookie: {}\r\nContent-Length: 5", cookies.cookies());
+    held.send(format!("POST / HTTP/1.1\r\n{fields}\r\n\r\n12").as_bytes());
+    while balancer.current.load().pools[0]
+        .pool
+        .backends()
+        .iter()
+        .all(|backend| backend.live().in_flight() == 0)
+    {
+        thread::sleep(std::time::Duration::from_millis(5));
+    }
     for n in 0..5 {
         let other = get(balancer.address, "/", &[&format!("User-Agent: other {n}")]);
         assert!(other.status == 200 && other.server() != cookies.server(), "{other:?}");
     }
-    assert_eq!(slow.join().unwrap().status, 200);
+    held.send(b"345");
+    assert_eq!(held.receive().unwrap().status, 200);
 }

@@ -1,131 +1,17 @@
 //! SIGUSR2: a new process takes over, and nobody notices.
 
 use std::fs;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::support::balancer::apps;
-use crate::support::exchange::{Connection, Response, get, request};
+use crate::support::exchange::{Connection, get, try_get};
+use crate::support::load::Load;
 use crate::support::ports::Port;
 use crate::support::program::{Program, text};
-
-/// Clients that ask all the time, each with a session; what went wrong is counted in words.
-struct Load {
-    stop: Arc<AtomicBool>,
-    asked: Arc<AtomicUsize>,
-    clients: Vec<JoinHandle<Vec<String>>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Habit {
-    /// Both cookies, on a kept connection.
-    Kept,
-    /// Both cookies, each request on a connection of its own.
-    New,
-    /// Only the application's cookie, so that only the learned table knows.
-    Learned,
-    /// No cookies, and a new session all the time, whose next request comes at once.
-    Fresh,
-}
-
-impl Load {
-    fn start(address: SocketAddr) -> Self {
-        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let habits = [Habit::Kept, Habit::New, Habit::Learned, Habit::Fresh];
-        let clients = habits.iter().cycle().take(16).enumerate().map(|(n, habit)| {
-            let (stop, asked) = (Arc::clone(&stop), Arc::clone(&asked));
-            let habit = *habit;
-            thread::spawn(move || client(n, habit, address, &stop, &asked))
-        });
-        let clients = clients.collect();
-        let load = Self { stop, asked, clients };
-        load.wait(200);
-        load
-    }
-
-    /// Waits until so many more requests were answered.
-    fn wait(&self, more: usize) {
-        let goal = self.asked.load(Ordering::Relaxed) + more;
-        while self.asked.load(Ordering::Relaxed) < goal {
-            assert!(!self.clients.iter().all(JoinHandle::is_finished), "all clients have given up");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn end(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let faults: Vec<_> = self.clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
-        assert!(
-            faults.is_empty(),
-            "whole: {} faults, such as {:?}",
-            faults.len(),
-            &faults[..faults.len().min(5)]
-        );
-    }
-}
-
-fn client(
-    n: usize,
-    habit: Habit,
-    address: SocketAddr,
-    stop: &AtomicBool,
-    asked: &AtomicUsize,
-) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut connection = None;
-    let (mut home, mut fields) = (String::new(), vec![format!("User-Agent: load {n}")]);
-    while !stop.load(Ordering::Relaxed) && faults.len() < 20 {
-        if habit == Habit::Fresh {
-            home.clear();
-            fields = vec![format!("User-Agent: load {n}")];
-        }
-        for _ in 0..2 {
-            let lines: Vec<_> = fields.iter().map(String::as_str).collect();
-            match ask(&mut connection, address, &lines) {
-                Err(fault) => faults.push(fault),
-                Ok(answer) if answer.status != 200 => faults.push(format!("status {}", answer.status)),
-                Ok(answer) => {
-                    if home.is_empty() {
-                        home = answer.server().to_owned();
-                        let cookies = match habit {
-                            Habit::Kept | Habit::New => answer.cookies(),
-                            Habit::Learned | Habit::Fresh => answer.cookie("JSESSIONID").unwrap(),
-                        };
-                        fields.push(format!("Cookie: {cookies}"));
-                    } else if answer.server() != home || answer.word("fresh=") == "true" {
-                        faults
-                            .push(format!("{habit:?}: a session of {home} was lost at {}", answer.server()));
-                    }
-                    asked.fetch_add(1, Ordering::Relaxed);
-                    let closes = answer.all("connection").contains(&"close");
-                    if closes || habit == Habit::New {
-                        connection = None;
-                    }
-                }
-            }
-        }
-    }
-    faults
-}
-
-fn ask(
-    connection: &mut Option<Connection>,
-    address: SocketAddr,
-    fields: &[&str],
-) -> Result<Response, String> {
-    let open = connection.get_or_insert_with(|| Connection::open(address));
-    open.send(request("GET", "/", fields).as_bytes());
-    let answer = open.receive();
-    if answer.is_none() {
-        *connection = None;
-    }
-    answer.ok_or_else(|| "a connection was reset, or closed without an answer".to_owned())
-}
 
 #[test]
 fn an_upgrade_under_load_loses_no_request_and_no_session() {
@@ -164,6 +50,36 @@ fn an_upgrade_that_fails_changes_nothing_and_says_why() {
     program.signal(Signal::SIGUSR2, "upgraded: process");
     load.wait(100);
     load.end();
+}
+
+#[test]
+fn the_commands_upgrade_and_reload_say_which_process_serves() {
+    let apps = apps(2);
+    let program = Program::start(&apps);
+    let first = program.pid();
+    let (code, said) = program.command(&["upgrade"]);
+    let second = program.pid();
+    assert_eq!((code, said), (0, format!("upgraded: process {second} serves\n")));
+    assert_ne!(first, second);
+    let good = fs::read_to_string(program.file()).unwrap();
+    fs::write(program.file(), good.replace("pools:", "pulls:")).unwrap();
+    let (code, said) =
+        program.command(&["upgrade", "--admin", &format!("unix:{}", program.admin().display())]);
+    assert!(code == 1 && said.contains("pulls"), "{code} {said}");
+    assert_eq!(program.pid(), second, "the old process goes on");
+    let more = Port::reserve();
+    let listener =
+        format!("  - {{ name: more, address: \"{}\", routes: [ {{ pool: app }} ] }}\npools:", more.address());
+    fs::write(program.file(), good.replace("pools:", &listener)).unwrap();
+    let (code, said) = program.command(&["reload", "--dry-run"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("another process would take over: listener `more` is new"), "{said}");
+    assert_eq!(program.pid(), second, "a dry run changes nothing");
+    let (code, said) = program.command(&["reload"]);
+    let third = program.pid();
+    assert!(code == 0 && said.starts_with(&format!("upgraded: process {third} serves")), "{code} {said}");
+    assert_ne!(third, second);
+    assert_eq!(get(more.address(), "/", &[]).status, 200);
 }
 
 #[test]
@@ -212,4 +128,51 @@ fn a_successor_that_dies_while_the_old_process_finishes_is_replaced_by_it() {
     busy.send(b"345");
     assert_eq!(busy.receive().unwrap().status, 200);
     kill(old, Signal::SIGKILL).unwrap();
+}
+
+/// The processes that a process has started and that live.
+fn children(of: Pid) -> Vec<Pid> {
+    let tasks = fs::read_dir(format!("/proc/{of}/task")).into_iter().flatten().flatten();
+    let listed = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let pids =
+        listed.flat_map(|line| line.split_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<i32>>());
+    pids.map(Pid::from_raw).collect()
+}
+
+#[test]
+fn either_process_killed_in_the_middle_leaves_one_that_serves_or_can_be_started_again() {
+    let apps = apps(3);
+    let mut program = Program::start(&apps);
+    let homes: Vec<_> = (0..12).map(|n| get(program.address, "/", &[&format!("User-Agent: {n}")])).collect();
+    // From the first moment of the successor's life to long after its word that it is ready.
+    for turn in 0..12_u64 {
+        let old = program.pid();
+        kill(old, Signal::SIGUSR2).unwrap();
+        let new = loop {
+            if let Some(child) = children(old).first() {
+                break *child;
+            }
+            thread::sleep(Duration::from_millis(1));
+        };
+        thread::sleep(Duration::from_millis(turn / 2 * 25));
+        let _ = kill(if turn % 2 == 0 { old } else { new }, Signal::SIGKILL);
+        for home in &homes {
+            let cookies = format!("Cookie: {}", home.cookies());
+            let again = loop {
+                // As a service manager does it.
+                program.revive_if_dead();
+                // A process that dies takes its connections along.
+                if let Some(answer) = try_get(program.address, "/", &[&cookies]) {
+                    break answer;
+                }
+            };
+            assert_eq!(
+                (again.server(), again.word("fresh=")),
+                (home.server(), "false"),
+                "steady, turn {turn}: tokens still route"
+            );
+        }
+        // The next turn begins with one process, or the old one of this turn could be the one that is asked.
+        program.settle();
+    }
 }

@@ -22,6 +22,8 @@ struct Shared {
     stopped: AtomicBool,
     requests: AtomicU64,
     ids: AtomicU64,
+    /// How `/plain` answers, if not as ever.
+    plain: Mutex<Option<String>>,
 }
 
 impl App {
@@ -54,6 +56,11 @@ impl App {
         let listener = socket.take(1000).find_map(Result::ok).expect("the port is free again");
         self.shared.stopped.store(false, Ordering::SeqCst);
         self.serve(listener);
+    }
+
+    /// From now on `/plain` answers with this status and these fields, each line with its end.
+    pub(crate) fn plain_says(&self, start: &str) {
+        *self.shared.plain.lock().unwrap() = Some(start.to_owned());
     }
 
     /// Requests so far.
@@ -155,7 +162,9 @@ impl Shared {
         }
         let early =
             if page == "/early" { "HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n" } else { "" };
-        format!("{early}HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{lines}\r\n{text}", text.len())
+        let said = if page == "/plain" { self.plain.lock().unwrap().clone() } else { None };
+        let start = said.unwrap_or_else(|| "200 OK\r\n".to_owned());
+        format!("{early}HTTP/1.1 {start}Content-Length: {}\r\n{lines}\r\n{text}", text.len())
     }
 }
 

@@ -174,6 +174,14 @@ pub(crate) fn get(address: SocketAddr, path: &str, fields: &[&str]) -> Response 
     connection.receive().expect("a response")
 }
 
+/// The same, from a balancer that may die meanwhile.
+pub(crate) fn try_get(address: SocketAddr, path: &str, fields: &[&str]) -> Option<Response> {
+    let stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    (&stream).write_all(request("GET", path, fields).as_bytes()).ok()?;
+    Connection { stream: Wire::Tcp(stream), read: Vec::new() }.receive()
+}
+
 /// A request's bytes.
 pub(crate) fn request(method: &str, path: &str, fields: &[&str]) -> String {
     let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();

@@ -12,6 +12,7 @@ pub(crate) mod eventually;
 pub(crate) mod exchange;
 pub(crate) mod http2;
 pub(crate) mod layer4;
+pub(crate) mod load;
 pub(crate) mod ports;
 pub(crate) mod program;
 pub(crate) mod schema;

@@ -1,9 +1,12 @@
 //! The program under test as a child process.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
@@ -30,6 +33,7 @@ impl Steadfast {
             .args(["run", "-c"])
             .arg(&file)
             .current_dir(directory.path())
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(stderr.try_clone().unwrap())
             .stderr(stderr)
@@ -66,8 +70,8 @@ impl Steadfast {
 
 impl Drop for Steadfast {
     fn drop(&mut self) {
-        // Both fail only for a process that has ended, which is what is wanted.
-        let _ = self.child.kill();
+        // With those that took over from it. Both fail only for processes that have ended, which is what is wanted.
+        let _ = killpg(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGKILL);
         let _ = self.child.wait();
         if std::thread::panicking() {
             let said = fs::read(self.directory.path().join("stderr")).unwrap_or_default();

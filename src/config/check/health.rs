@@ -1,12 +1,12 @@
 //! Health: at most one active check, which ends before the next one starts.
 
 use super::{Surroundings, count};
-use crate::config::checked::{Check, Health, HttpCheck, Passive};
+use crate::config::checked::{Check, DrainOn, Health, HttpCheck, Passive};
 use crate::config::collections::OneOrMany;
 use crate::config::model::{self, TcpCheck};
 use crate::config::network::StatusRange;
 use crate::config::read::Spanned;
-use crate::config::report::Code;
+use crate::config::report::{Code, Place};
 
 /// Checks how a pool's backends are watched.
 pub(super) fn health(health: Spanned<model::Health>, around: &Surroundings<'_>) -> Option<Health> {
@@ -46,11 +46,7 @@ pub(super) fn health(health: Spanned<model::Health>, around: &Surroundings<'_>) 
     })
 }
 
-fn http_check(
-    http: model::HttpCheck,
-    place: &crate::config::report::Place,
-    around: &Surroundings<'_>,
-) -> Option<HttpCheck> {
+fn http_check(http: model::HttpCheck, place: &Place, around: &Surroundings<'_>) -> Option<HttpCheck> {
     let OneOrMany(expect) = http.expect.value?;
     if expect.is_empty() {
         let place = if http.expect.given { &http.expect.place } else { place };
@@ -67,6 +63,30 @@ fn http_check(
         path: http.path.value?.0,
         host: http.host.value?.map(|host| host.0),
         expect: expect.into_iter().map(range).collect::<Option<_>>()?,
+        drain_on: match http.drain_on.value? {
+            Some(on) => Some(drain_on(on, &http.drain_on.place, around)?),
+            None => None,
+        },
+    })
+}
+
+fn drain_on(on: model::DrainOn, place: &Place, around: &Surroundings<'_>) -> Option<DrainOn> {
+    let OneOrMany(status) = on.status.value?;
+    let (header, value) = (on.header.value?, on.value.value?);
+    if status.is_empty() && header.is_none() {
+        let message = "`drain_on` names nothing by which a backend could say that it drains";
+        around.error(Code::MissingKey, place, message, "add `status: [503]`, or `header: x-draining`");
+        return None;
+    }
+    if value.is_some() && header.is_none() {
+        let help = "name the field: `header: x-draining`";
+        around.error(Code::MissingKey, &on.value.place, "`value` has no `header` that it could be of", help);
+        return None;
+    }
+    let range = |range: Spanned<StatusRange>| range.value.map(|StatusRange(range)| range);
+    Some(DrainOn {
+        status: status.into_iter().map(range).collect::<Option<_>>()?,
+        header: header.map(|header| (header.0, value.map(|value| value.0))),
     })
 }
 

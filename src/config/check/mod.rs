@@ -16,6 +16,7 @@ mod shadow;
 mod shared;
 mod tls;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) folder: &'a Path,
     pub(super) environment: &'a dyn Environment,
     pub(super) report: &'a Report<'a>,
+    /// Every file that was read.
+    pub(super) files: RefCell<Vec<PathBuf>>,
     /// Whether a secret's file that others can read is an error; else it is a warning.
     pub(super) refuses_insecure_files: bool,
 }
@@ -54,6 +57,11 @@ impl Surroundings<'_> {
     /// A path of the file, from the file's folder.
     fn path(&self, FilePath(path): &FilePath) -> PathBuf {
         self.folder.join(path)
+    }
+
+    /// Notes that the configuration was read from this file, too.
+    fn reads(&self, path: &Path) {
+        self.files.borrow_mut().push(path.to_owned());
     }
 
     /// Reports each value that occurs again.
@@ -85,12 +93,13 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         keys,
         affinity_seed,
         insecure_key_files,
+        reload,
         admin,
         listeners,
         pools,
     } = document;
     let refuses_insecure_files = insecure_key_files.get().is_some_and(|Word(InsecureFiles(refuse))| *refuse);
-    let around = &Surroundings { refuses_insecure_files, ..*around };
+    let around = &Surroundings { refuses_insecure_files, files: RefCell::default(), ..*around };
     secrets::note_what_replicas_lack(&keys, &affinity_seed, around);
     shared::warn_if_seeds_differ(&keys, &affinity_seed, &pools, around);
     let keys = secrets::keys(keys, around);
@@ -99,6 +108,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let listeners = listeners::listeners(listeners, &pools, around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
     let pools = pools::pools(pools, &layer4, around);
+    let watch = reload.value.and_then(|reload| reload.watch.value);
     version.get()?;
     insecure_key_files.get()?;
     Some(Checked {
@@ -106,9 +116,11 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         state_dir: around.path(state_dir.get()?),
         keys: keys?,
         affinity_seed: affinity_seed?,
+        watch: watch?.0,
         admin: admin?,
         listeners: listeners?,
         pools: pools?,
+        files: around.files.take(),
         warnings: Vec::new(),
     })
 }
@@ -124,6 +136,7 @@ fn server(server: Spanned<model::Server>, around: &Surroundings<'_>) -> Option<S
         work_stealing: server.work_stealing.value?.0,
         pid_file: path(server.pid_file)?,
         upgrade_sock: path(server.upgrade_sock)?,
+        stop_delay: server.stop_delay.value?.0,
         grace_period_seconds: server.grace_period_seconds.value?.0,
         graceful_shutdown_timeout_seconds: server.graceful_shutdown_timeout_seconds.value?.0,
         upstream_keepalive_pool_size: size(server.upstream_keepalive_pool_size.value?),

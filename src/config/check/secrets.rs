@@ -153,6 +153,7 @@ fn from_variable(name: &str, place: &Place, around: &Surroundings<'_>) -> Option
 
 /// A secret file's one line, trimmed; a warning where everybody can read it.
 pub(super) fn from_file(path: &Path, place: &Place, around: &Surroundings<'_>) -> Option<Zeroizing<String>> {
+    around.reads(path);
     let shown = path.display();
     let refuse = |why: String, help: &str| {
         around.error(Code::File, place, format!("`{shown}` {why}"), help);

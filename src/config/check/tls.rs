@@ -93,6 +93,8 @@ pub(super) fn identity(
     let (cert_place, key_place) = (cert.place, key.place);
     let (cert, key) = (cert.value, key.value);
     let (cert, key) = (around.path(&cert?), around.path(&key?));
+    around.reads(&cert);
+    around.reads(&key);
     let identity = match Identity::read(&cert, &key) {
         Ok(identity) => identity,
         Err(error) => {
@@ -116,6 +118,7 @@ pub(super) fn identity(
 /// Authorities from a file.
 pub(super) fn authorities(path: &FilePath, place: &Place, around: &Surroundings<'_>) -> Option<Authorities> {
     let path = around.path(path);
+    around.reads(&path);
     Authorities::read(&path).map_err(|error| refuse(&error, place, around)).ok()
 }
 

@@ -41,6 +41,17 @@ pub struct HttpCheck {
     pub host: Option<String>,
     /// Inclusive ranges of good status codes. Default 200–399.
     pub expect: Vec<(u16, u16)>,
+    /// How the backend says that it drains, if it can.
+    pub drain_on: Option<DrainOn>,
+}
+
+/// How a backend says that it drains: by any of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrainOn {
+    /// Inclusive ranges of status codes.
+    pub status: Vec<(u16, u16)>,
+    /// A header field, in lower case, and its value; `None`: any value.
+    pub header: Option<(String, Option<String>)>,
 }
 
 /// Ejection by what real requests meet.

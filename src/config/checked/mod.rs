@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
-pub use self::health::{Check, Health, HttpCheck, Passive};
+pub use self::health::{Check, DrainOn, Health, HttpCheck, Passive};
 pub use self::layer4::{Layer4, SourceAddress, Tcp};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
@@ -37,12 +37,16 @@ pub struct Checked {
     pub keys: Vec<TokenKey>,
     /// The secret of all hashes, which key rotation does not touch. `None`: one is made in `state_dir`.
     pub affinity_seed: Option<Secret>,
+    /// Whether a change of one of `files` reloads.
+    pub watch: bool,
     /// The admin API, if there is to be one.
     pub admin: Option<Admin>,
     /// The addresses that are accepted on.
     pub listeners: Vec<Listener>,
     /// The pools, in the order of the file.
     pub pools: Vec<Pool>,
+    /// The files that it was read from besides the configuration file: keys, tokens, certificates.
+    pub files: Vec<PathBuf>,
     /// What is legal but probably not meant.
     pub warnings: Vec<Problem>,
 }

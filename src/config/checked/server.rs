@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Secret;
 
@@ -16,6 +17,8 @@ pub struct Server {
     pub pid_file: Option<PathBuf>,
     /// The socket over which an upgrade passes listeners.
     pub upgrade_sock: Option<PathBuf>,
+    /// From `/readyz` saying no to listeners not accepting, after SIGTERM. Default 0.
+    pub stop_delay: Duration,
     /// Seconds that running requests are given after a stop was asked for. Default 30.
     pub grace_period_seconds: u64,
     /// Seconds for the last step of a stop. Default 5.

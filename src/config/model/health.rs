@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::config::collections::OneOrMany;
 use crate::config::network::StatusRange;
 use crate::config::read::{Cursor, Keys, Known, Read, Refused, keys, later};
-use crate::config::text::{Host, RequestPath, Switch};
+use crate::config::text::{HeaderName, Host, RequestPath, Switch, Text};
 use crate::config::units::{Time, TimeOrZero, Whole};
 use crate::config::words::{ExistingSessions, Word};
 
@@ -45,8 +45,23 @@ keys! {
         expect: OneOrMany<StatusRange> = "[200-399]",
         /// `Host` to send; null: the backend's address.
         host: Option<Host> = "null",
+        /// How the backend itself says that it drains: it keeps its sessions and takes no new ones until it says so no longer, or
+        /// `drain.deadline` passes; null: it cannot.
+        drain_on: Option<DrainOn> = "null",
     }
     refused [later("method"), later("headers"), later("body")]
+}
+
+keys! {
+    /// How a backend says that it drains; at least one of them.
+    struct DrainOn {
+        /// By these status codes, which also count as good.
+        status: OneOrMany<StatusRange> = "[]",
+        /// By a header field of this name.
+        header: Option<HeaderName> = "null",
+        /// The field's value; null: any.
+        value: Option<Text> = "null",
+    }
 }
 
 keys! {

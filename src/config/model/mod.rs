@@ -9,6 +9,7 @@ mod health;
 mod layer4;
 mod listener;
 mod pool;
+mod reload;
 mod route;
 mod secret;
 mod server;
@@ -17,10 +18,11 @@ mod tls;
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
-pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
+pub(super) use health::{DrainOn, Health, HttpCheck, Passive, TcpCheck};
 pub(super) use layer4::{SourceAddress, Tcp};
 pub(super) use listener::{Limits, Listener, Timeouts};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
+pub(super) use reload::Reload;
 pub(super) use route::{Match, PathMatch, Route, Test, TestKeys};
 pub(super) use secret::{AffinitySeed, TokenKey};
 pub(super) use server::Server;
@@ -50,6 +52,8 @@ keys! {
         /// only a hash leads home, so it is not rotated with the keys. Without it one is made at first start and
         /// kept in `state_dir`.
         affinity_seed: Option<AffinitySeed> = "null",
+        /// When the file is read again.
+        reload: Reload = "{}",
         /// A file with a private key, a token key, the seed or a password that everybody on the machine can read: `warn` or
         /// `refuse`.
         insecure_key_files: Word<InsecureFiles> = "warn",
@@ -60,5 +64,5 @@ keys! {
         /// The pools by name; at least one.
         pools: Named<Pool>,
     }
-    refused [later("reload"), later("log"), later("metrics"), later("telemetry"), later("limits")]
+    refused [later("log"), later("metrics"), later("telemetry"), later("limits")]
 }

@@ -2,7 +2,7 @@
 
 use crate::config::read::{elsewhere, instead, keys, later};
 use crate::config::text::{FilePath, Switch};
-use crate::config::units::Whole;
+use crate::config::units::{TimeOrZero, Whole};
 
 const SERVICE_MANAGER: &str = "remove it; a service manager such as systemd starts and supervises Steadfast";
 const UNIT: &str = "remove it, and set it in the service manager's unit";
@@ -18,6 +18,9 @@ keys! {
         pid_file: Option<FilePath> = "null",
         /// Socket over which an upgrade hands listeners to the new process.
         upgrade_sock: Option<FilePath> = "null",
+        /// How long listeners go on accepting after SIGTERM, while `/readyz` of the admin API says no already: for whoever asks
+        /// it to send new clients elsewhere. A second signal ends the wait.
+        stop_delay: TimeOrZero = "0s",
         /// Seconds that running requests are given after a stop was asked for.
         grace_period_seconds: Whole<0, 86_400> = "30",
         /// Seconds for the last step of a stop.

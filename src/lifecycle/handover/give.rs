@@ -14,9 +14,11 @@ use tokio::sync::watch;
 
 use super::exchange::Exchange;
 use super::wire::{Kind, MAX_DESCRIPTORS, Wire};
-use super::{Carried, HandoverError, Hello, Ready, SocketName, VERSION};
+use super::{Carried, HandoverError, Hello, Page, Ready, SocketName, VERSION};
 use crate::clock::Now;
 use crate::lifecycle::control::Control;
+use crate::lifecycle::notify;
+use crate::lifecycle::pid_file::PidFile;
 use crate::lifecycle::stop::Manner;
 use crate::listen::{Accepting, ListenerFacts};
 use crate::snapshot::{Current, Snapshot};
@@ -33,6 +35,8 @@ pub(crate) struct Estate {
     pub(crate) control: Arc<Control>,
     pub(crate) current: Arc<Current>,
     pub(crate) keeper: Arc<Keeper>,
+    /// Where the process that serves writes its number, if anywhere.
+    pub(crate) pid_file: Option<PathBuf>,
     /// Tells the process to finish, or that it has to go on after all.
     pub(crate) retire: watch::Sender<Option<Manner>>,
 }
@@ -181,6 +185,12 @@ impl Estate {
         });
         let carried = Carried { world: self.control.carried(now), live: live.collect() };
         wire.send_json(Kind::Carried, &carried)?;
+        for served in &snapshot.pools {
+            let pool = served.pool.name();
+            for page in served.book.carried(now) {
+                wire.send_json(Kind::Page, &Page { pool: pool.clone(), page })?;
+            }
+        }
         exchange.send_all(wire, now)?;
         wire.send(Kind::Complete, &[])
     }
@@ -202,6 +212,10 @@ impl Estate {
             facts.acceptance.set(Accepting::Yes);
         }
         self.keeper.resume(self.current.load().kept());
+        if let Some(Err(error)) = self.pid_file.as_deref().map(PidFile::rewrite) {
+            log::warn!("cannot write server.pid_file: {error}");
+        }
+        notify::ready(true);
         self.control.hand_over(false);
     }
 }

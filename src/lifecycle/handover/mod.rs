@@ -1,7 +1,7 @@
 //! The hand-over: what a process gives to its successor, so that an upgrade loses neither a request nor a session.
 //!
 //! The successor connects to a socket of the old process and gets, in this order: the listening sockets, what differs from
-//! the file at run time with the health of each backend, and all learned sessions. It starts, accepts on the same
+//! the file at run time with the health of each backend, the session book, and all learned sessions. It starts, accepts on the same
 //! sockets, and says that it is ready; only then does the old process stop accepting. Until the old one has
 //! finished, both tell each other what they learn ([`exchange`]). Whatever goes wrong before the word "ready"
 //! leaves the old process as it was; and if the successor dies afterwards, while the old one is still finishing,
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::control::CarriedWorld;
 use crate::names::{BackendId, ListenerName, PoolName};
 use crate::pool::CarriedLive;
+use crate::telemetry::CarriedPage;
 
 pub(crate) use give::{Estate, Giver, Heirloom, Outcome};
 pub(crate) use take::{Inheritance, SOCKET_VARIABLE, connect, tell_predecessor};
@@ -48,6 +49,13 @@ struct SocketName {
 struct Carried {
     world: CarriedWorld,
     live: Vec<(PoolName, BackendId, CarriedLive)>,
+}
+
+/// The session book's counts of one backend.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Page {
+    pool: PoolName,
+    page: CarriedPage,
 }
 
 /// What the successor says when it accepts.

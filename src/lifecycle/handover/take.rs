@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::exchange::Exchange;
 use super::wire::{Kind, Wire};
-use super::{Carried, HandoverError, Hello, Ready, SocketName, VERSION, record};
+use super::{Carried, HandoverError, Hello, Page, Ready, SocketName, VERSION, record};
 use crate::affinity::Change;
 use crate::clock::Now;
 use crate::lifecycle::control::CarriedWorld;
@@ -26,6 +26,7 @@ pub(crate) struct Inheritance {
     wire: Wire,
     sockets: Vec<(SocketName, OwnedFd)>,
     carried: Carried,
+    pages: Vec<Page>,
     sessions: Vec<(PoolName, Vec<Change>)>,
     took: Vec<ListenerName>,
     exchange: Option<Exchange>,
@@ -40,6 +41,7 @@ pub(crate) fn connect(path: &Path) -> Result<Inheritance, HandoverError> {
     wire.patience(PATIENCE, PATIENCE)?;
     wire.send_json(Kind::Hello, &Hello { version: VERSION, pid: std::process::id() })?;
     let (mut sockets, mut carried, mut sessions) = (Vec::new(), Carried::default(), Vec::new());
+    let mut pages = Vec::new();
     loop {
         let frame = wire.expect()?;
         match frame.kind {
@@ -52,12 +54,14 @@ pub(crate) fn connect(path: &Path) -> Result<Inheritance, HandoverError> {
                 sockets.extend(names.into_iter().zip(descriptors));
             }
             Kind::Carried => carried = frame.json()?,
+            Kind::Page => pages.push(frame.json()?),
             Kind::Sessions => sessions.extend(record::decode(&frame.body)),
             Kind::Complete => {
                 return Ok(Inheritance {
                     wire,
                     sockets,
                     carried,
+                    pages,
                     sessions,
                     took: Vec::new(),
                     exchange: None,
@@ -102,6 +106,11 @@ impl Inheritance {
             let pool = snapshot.pool_named(pool).map(|served| &served.pool);
             if let Some(backend) = pool.and_then(|pool| pool.backend(pool.find(id.as_str())?)) {
                 backend.live().resume(live, now);
+            }
+        }
+        for Page { pool, page } in &self.pages {
+            if let Some(served) = snapshot.pool_named(pool) {
+                served.book.resume(page, now);
             }
         }
         for (pool, changes) in self.sessions.drain(..) {

@@ -38,10 +38,21 @@ pub(super) enum Kind {
     Ready,
     /// Why the successor cannot start.
     Failed,
+    /// [`Page`](super::Page): of the session book, from the old process.
+    Page,
 }
 
-const KINDS: [Kind; 7] =
-    [Kind::Hello, Kind::Sockets, Kind::Carried, Kind::Sessions, Kind::Complete, Kind::Ready, Kind::Failed];
+/// New ones go to the end: a successor understands all that an older process says.
+const KINDS: [Kind; 8] = [
+    Kind::Hello,
+    Kind::Sockets,
+    Kind::Carried,
+    Kind::Sessions,
+    Kind::Complete,
+    Kind::Ready,
+    Kind::Failed,
+    Kind::Page,
+];
 
 /// One frame.
 #[derive(Debug)]
