@@ -6,10 +6,11 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::RequestContext;
-use super::forwarded;
 use super::proxy::Proxy;
+use super::{forwarded, mirror, routed, split};
 use crate::affinity::{self, Stripped};
 use crate::hooks::UpstreamRequest;
+use crate::route::Action;
 
 /// As text, so that a backend sees the customary case.
 const COOKIE: &str = "Cookie";
@@ -21,15 +22,30 @@ pub(super) fn forward(
     request: &mut RequestHeader,
     ctx: &mut RequestContext,
 ) -> Result<()> {
-    let connection = ctx.connection.clone();
+    let (connection, route) = (ctx.connection.clone(), ctx.route.clone());
+    if let Some(Action::Split(split)) = route.as_ref().map(|route| &route.action) {
+        for (other, _) in split::pools(ctx, split) {
+            strip_cookie(request, other.policy.cookie.name.as_bytes())?;
+        }
+    }
     let Some(placed) = ctx.placed() else { return Ok(()) };
     strip_cookie(request, placed.served.policy.cookie.name.as_bytes())?;
     if let Some(connection) = connection {
         forwarded::set(request, session.req_header(), connection.peer_text(), placed.client)?;
     }
+    if let Some(route) = route {
+        routed::change_request(request, session.req_header(), &route, placed.client)?;
+    }
+    ask_hooks(proxy, request, ctx)?;
+    mirror::head(request, ctx);
+    Ok(())
+}
+
+fn ask_hooks(proxy: &Proxy, request: &mut RequestHeader, ctx: &mut RequestContext) -> Result<()> {
     if proxy.hooks.is_empty() {
         return Ok(());
     }
+    let Some(placed) = ctx.placed() else { return Ok(()) };
     let served = std::sync::Arc::clone(&placed.served);
     let Some(backend) = served.pool.backend(placed.backend()) else { return Ok(()) };
     let mut view = UpstreamRequest::new(request, backend.id());

@@ -1,7 +1,7 @@
 //! Routes: they lead somewhere, and each can match.
 
-use super::{Surroundings, all, shadow};
-use crate::config::checked::{Matcher, PathPattern, Route, ValueTest};
+use super::{Surroundings, actions, all, shadow};
+use crate::config::checked::{Action, Matcher, PathPattern, Route, ValueTest};
 use crate::config::collections::{Keyed, Named, OneOrMany};
 use crate::config::model;
 use crate::config::network::Network;
@@ -42,7 +42,8 @@ pub(super) fn routes(
         matches!(route.get().map(|route| &route.r#match.value), Some(Some(Some(_))))
     };
     let vague: Vec<bool> = routes.iter().map(is_vague).collect();
-    let checked: Vec<_> = routes.into_iter().map(|route| self::route(route.value?, pools, around)).collect();
+    let checked: Vec<_> =
+        routes.into_iter().map(|route| self::route(route.value?, &route.place, pools, around)).collect();
     let matchers = checked.iter().zip(vague).map(|(route, vague)| {
         let matcher = route.as_ref().map(|route| &route.matcher);
         matcher.filter(|matcher| !vague || **matcher != Matcher::default())
@@ -52,29 +53,74 @@ pub(super) fn routes(
     all(checked.into_iter())
 }
 
-/// The pools that routes name; `None`: a name is missing or broken, and may mean any of them.
+/// The pools that routes name; `None`: a name is broken, and may mean any of them.
 pub(super) fn pools_named(routes: &[Spanned<model::Route>]) -> Option<Vec<&Name>> {
-    routes.iter().map(|route| route.get()?.pool.get()).collect()
+    let mut names = Vec::new();
+    for route in routes {
+        let route = route.get()?;
+        names.extend(route.pool.get()?);
+        for part in route.split.get()?.iter().flatten() {
+            names.push(part.get()?.pool.get()?);
+        }
+        if let Some(mirror) = route.mirror.get()? {
+            names.push(mirror.pool.get()?);
+        }
+    }
+    Some(names)
 }
 
 fn route(
     route: model::Route,
+    place: &Place,
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<Route> {
-    let model::Route { name, r#match, pool } = route;
+    let model::Route {
+        name,
+        r#match,
+        pool,
+        split,
+        redirect,
+        respond,
+        rewrite,
+        request_headers,
+        response_headers,
+        mirror,
+    } = route;
     let matcher = matcher(r#match, around);
-    let pool = self::pool(&pool, pools, around);
-    Some(Route { name: name.value?.map(|Name(name)| name), matcher: matcher?, pool: pool? })
+    let known = matcher.as_ref();
+    let to_backend = [&rewrite.place, &request_headers.place, &mirror.place];
+    let given = [rewrite.given, request_headers.given, mirror.given];
+    let keys = actions::Keys { pool, split, redirect, respond };
+    let action = actions::action(keys, place, known, pools, around);
+    if matches!(action, Some(Action::Redirect { .. } | Action::Respond { .. }))
+        && let Some((place, _)) = to_backend.into_iter().zip(given).find(|(_, given)| *given)
+    {
+        let message = format!("`{}` has no effect: the route sends nothing to a backend", place.name());
+        around.error(Code::Unused, place, message, "remove it");
+    }
+    let rewrite = actions::rewrite(rewrite, known, around);
+    let request_headers = actions::header_changes(request_headers, known, around);
+    let response_headers = actions::header_changes(response_headers, known, around);
+    let mirror = actions::mirror(mirror, pools, around);
+    Some(Route {
+        name: name.value?.map(|Name(name)| name),
+        matcher: matcher?,
+        action: action?,
+        rewrite: rewrite?,
+        request_headers: request_headers?,
+        response_headers: response_headers?,
+        mirror: mirror?,
+    })
 }
 
 /// The index of the pool that is named.
-fn pool(
-    name: &Spanned<Name>,
+pub(super) fn pool(
+    name: &Name,
+    place: &Place,
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<usize> {
-    let (place, name) = (&name.place, name.get()?);
     let Named(pools) = pools.get()?;
     let found = pools.iter().position(|(pool, _)| pool.get() == Some(name));
     // That there is no pool at all is said once, where the pools should be.
