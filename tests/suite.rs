@@ -61,6 +61,12 @@ mod hostile_backends;
 #[path = "suite/hostile_tokens.rs"]
 mod hostile_tokens;
 #[cfg(test)]
+#[path = "suite/http2.rs"]
+mod http2;
+#[cfg(test)]
+#[path = "suite/layer4.rs"]
+mod layer4;
+#[cfg(test)]
 #[path = "suite/limits.rs"]
 mod limits;
 #[cfg(test)]
@@ -69,6 +75,9 @@ mod lost_sessions;
 #[cfg(test)]
 #[path = "suite/meter.rs"]
 mod meter;
+#[cfg(test)]
+#[path = "suite/metrics.rs"]
+mod metrics;
 #[cfg(test)]
 #[path = "suite/reload.rs"]
 mod reload;
@@ -81,6 +90,9 @@ mod routes;
 #[cfg(test)]
 #[path = "suite/session_book.rs"]
 mod session_book;
+#[cfg(test)]
+#[path = "suite/tls.rs"]
+mod tls;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;

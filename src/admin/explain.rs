@@ -180,7 +180,7 @@ pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explai
         target: target.as_bytes(),
         headers: &headers,
         client: question.from,
-        server_name: None,
+        server_name: uri.host().filter(|_| uri.scheme() == Some(&http::uri::Scheme::HTTPS)),
     };
     let route = match listener.routes.find(&request) {
         Found::Route(route) => route,

@@ -9,16 +9,17 @@ use pingora::proxy::Session;
 use tokio::time::{sleep, timeout};
 
 use super::admit::admit;
-use super::arrive::{client, listener};
+use super::arrive::{client, is_misdirected, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
 use super::{mirror, reply, routed, split, trace};
-use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Verdict};
+use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Refused, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
 use crate::names::{BackendIndex, Outcome, Reason};
 use crate::route::Action;
 use crate::snapshot::{RetryPolicy, ServedPool};
+use crate::telemetry::{TokenFault, Turned};
 
 /// How long a connection's first choice counts where clients are told apart by other means.
 const CONNECTION_CHOICE_S: u64 = 5;
@@ -29,6 +30,9 @@ pub(super) async fn choose(
     session: &mut Session,
     ctx: &mut RequestContext,
 ) -> pingora::Result<bool> {
+    if ctx.connection.as_ref().is_some_and(|connection| is_misdirected(session, connection)) {
+        return reply::own(session, 421).await;
+    }
     let client = who(session, ctx);
     let (served, named) = match ask_hooks(proxy, session, ctx, client) {
         Ok(Asked::Go(served, named)) => (served, named),
@@ -59,21 +63,21 @@ pub(super) async fn choose(
                     split::settle(split, pools.collect(), ctx.arrived).await
                 }
                 Action::Redirect { .. } | Action::Respond(_) => {
-                    return routed::answer(session, &route, client).await;
+                    return routed::answer(session, ctx, &route, client).await;
                 }
             }
         }
     };
     let Settled { served, evidence, decision } = match settled {
         Ok(settled) => settled,
-        Err(Refused { pool, refusal }) => {
-            if let Some((served, evidence)) = pool {
-                log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
-                trace::refused(proxy, session, &served, &evidence, refusal);
-            }
-            return reply::unavailable(session, refusal).await;
+        Err(Unserved { pool: Some((served, evidence)), refusal }) => {
+            count_faults(&served, &evidence);
+            trace::refused(proxy, session, &served, &evidence, refusal);
+            return refuse(session, &served, refusal).await;
         }
+        Err(Unserved { pool: None, refusal }) => return reply::unavailable(session, refusal).await,
     };
+    count_faults(&served, &evidence);
     let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);
     let decision = match preferred(proxy, ctx, &served, decision, client) {
         Ok(decision) => decision,
@@ -85,9 +89,8 @@ pub(super) async fn choose(
     let (decision, permit) = match admit(&served, &evidence, decision).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
-            log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
             trace::refused(proxy, session, &served, &evidence, refusal);
-            return reply::unavailable(session, refusal).await;
+            return refuse(session, &served, refusal).await;
         }
     };
     if repeatable(session, &served.retries) {
@@ -124,7 +127,7 @@ pub(super) struct Settled {
 }
 
 /// A request that nobody can serve.
-pub(super) struct Refused {
+pub(super) struct Unserved {
     /// The pool that would have been the first to.
     pub(super) pool: Option<(Arc<ServedPool>, Evidence)>,
     pub(super) refusal: Refusal,
@@ -137,11 +140,35 @@ async fn alone(
     served: Arc<ServedPool>,
     client: Client,
     named: Option<&SessionKey>,
-) -> Result<Settled, Refused> {
+) -> Result<Settled, Unserved> {
     let evidence = read(session, ctx, &served, client, named);
     match settle(&served, &evidence, ctx.arrived).await {
         Ok(decision) => Ok(Settled { served, evidence, decision }),
-        Err(refusal) => Err(Refused { pool: Some((served, evidence)), refusal }),
+        Err(refusal) => Err(Unserved { pool: Some((served, evidence)), refusal }),
+    }
+}
+
+fn count_faults(served: &ServedPool, evidence: &Evidence) {
+    evidence.refused.iter().for_each(|refused| served.meter.token_refused(fault(*refused)));
+}
+
+async fn refuse(session: &mut Session, served: &ServedPool, refusal: Refusal) -> pingora::Result<bool> {
+    log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
+    served.meter.refused(match refusal {
+        Refusal::NoBackend => Turned::NoBackend,
+        Refusal::LostBackend => Turned::LostBackend,
+        Refusal::Full => Turned::Full,
+    });
+    reply::unavailable(session, refusal).await
+}
+
+fn fault(refused: Refused) -> TokenFault {
+    match refused {
+        Refused::Length => TokenFault::Length,
+        Refused::Encoding => TokenFault::Encoding,
+        Refused::UnknownKey => TokenFault::UnknownKey,
+        Refused::Forged => TokenFault::Forged,
+        Refused::Expired => TokenFault::Expired,
     }
 }
 
@@ -230,7 +257,8 @@ fn who(session: &Session, ctx: &RequestContext) -> Client {
     let peer =
         ctx.connection.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |connection| connection.peer.ip());
     let trusted = listener(ctx).map(|listener| listener.trusted_proxies.as_slice()).unwrap_or_default();
-    client(peer, &session.req_header().headers, trusted)
+    let secure = ctx.connection.as_ref().is_some_and(|connection| connection.secured.is_some());
+    client(peer, secure, &session.req_header().headers, trusted)
 }
 
 enum Asked {

@@ -57,7 +57,7 @@ pub(super) fn wanted(ctx: &RequestContext, session: &Session) -> Option<Box<Copy
     }
     let served = ctx.snapshot.pool(mirror.pool)?;
     let client = ctx.client()?;
-    let view = routed::view(head, client);
+    let view = routed::view(head, client, None);
     let request = RequestView {
         target: view.target,
         headers: view.headers,

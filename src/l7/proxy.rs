@@ -58,6 +58,7 @@ impl ProxyHttp for Proxy {
             arrived,
             phases: Phases::new(exactly),
             connection: None,
+            body: None,
             states: self.hooks.states(),
             route: None,
             mirror: None,
@@ -79,6 +80,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<()> {
+        arrive::note_stream(session, ctx);
         arrive::bound_times(session, ctx);
         Ok(())
     }
@@ -95,7 +97,7 @@ impl ProxyHttp for Proxy {
         ctx: &mut Self::CTX,
     ) -> Result<()> {
         mirror::body(self, body.as_ref(), end, ctx);
-        arrive::bound_body(body.as_ref(), ctx)
+        arrive::bound_body(body.as_ref(), end, ctx)
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {

@@ -10,10 +10,15 @@ use pingora::{Error, ErrorType, Result};
 use super::arrive::listener;
 use super::context::{Client, RequestContext};
 use super::reply;
+use crate::listen::Connection;
 use crate::route::{Action, Filling, Found, HeaderChanges, RequestView, Route};
 
 /// What routes see of a request.
-pub(super) fn view(head: &RequestHeader, client: Client) -> RequestView<'_> {
+pub(super) fn view<'a>(
+    head: &'a RequestHeader,
+    client: Client,
+    connection: Option<&'a Connection>,
+) -> RequestView<'a> {
     // In HTTP/2 the host may stand in the URL alone.
     let field = head.headers.get(header::HOST).map(HeaderValue::as_bytes);
     RequestView {
@@ -22,7 +27,7 @@ pub(super) fn view(head: &RequestHeader, client: Client) -> RequestView<'_> {
         target: head.raw_path(),
         headers: &head.headers,
         client: client.address,
-        server_name: None,
+        server_name: connection.and_then(|connection| connection.secured.as_ref()?.server_name.as_deref()),
     }
 }
 
@@ -31,7 +36,7 @@ pub(super) fn view(head: &RequestHeader, client: Client) -> RequestView<'_> {
 /// # Errors
 /// The status, where none does.
 pub(super) fn find(session: &Session, ctx: &RequestContext, client: Client) -> Result<Arc<Route>, u16> {
-    let view = view(session.req_header(), client);
+    let view = view(session.req_header(), client, ctx.connection.as_deref());
     match listener(ctx).map(|listener| listener.routes.find(&view)) {
         Some(Found::Route(route)) => Ok(Arc::clone(route)),
         Some(Found::Nothing) | None => Err(404),
@@ -41,9 +46,14 @@ pub(super) fn find(session: &Session, ctx: &RequestContext, client: Client) -> R
 }
 
 /// Answers in the name of a route that needs no backend.
-pub(super) async fn answer(session: &mut Session, route: &Route, client: Client) -> Result<bool> {
+pub(super) async fn answer(
+    session: &mut Session,
+    ctx: &RequestContext,
+    route: &Route,
+    client: Client,
+) -> Result<bool> {
     let original = session.req_header().clone();
-    let view = view(&original, client);
+    let view = view(&original, client, ctx.connection.as_deref());
     let filling = Filling { request: &view, matcher: &route.matcher, secure: client.secure };
     let (mut head, body) = match &route.action {
         Action::Redirect { status, to } => {
@@ -78,7 +88,8 @@ pub(super) fn change_request(
     if route.rewrite.is_empty() && route.request_headers.is_empty() {
         return Ok(());
     }
-    let view = view(original, client);
+    // A server name is for matching only.
+    let view = view(original, client, None);
     let filling = Filling { request: &view, matcher: &route.matcher, secure: client.secure };
     let lacks =
         || Error::explain(ErrorType::HTTPStatus(400), "the request lacks what the route puts elsewhere");
@@ -119,7 +130,8 @@ pub(super) fn change_answer(
     if route.response_headers.is_empty() {
         return Ok(());
     }
-    let view = view(original, client);
+    // A server name is for matching only.
+    let view = view(original, client, None);
     let filling = Filling { request: &view, matcher: &route.matcher, secure: client.secure };
     change_response(response, &route.response_headers, &filling)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::choose::{self, Refused, Settled};
+use super::choose::{self, Settled, Unserved};
 use super::context::RequestContext;
 use crate::affinity::{self, Claim, Evidence, Refusal};
 use crate::clock::Now;
@@ -23,7 +23,7 @@ pub(super) async fn settle(
     split: &Split,
     mut pools: Vec<(Arc<ServedPool>, bool, Evidence)>,
     now: Now,
-) -> Result<Settled, Refused> {
+) -> Result<Settled, Unserved> {
     let mut claims = claims(&pools, now);
     if claims.iter().all(Option::is_none) {
         for (served, _, evidence) in &pools {
@@ -56,7 +56,7 @@ pub(super) async fn settle(
     }
     let (at, refusal) = refused.unwrap_or((0, Refusal::NoBackend));
     let pool = (at < pools.len()).then(|| pools.swap_remove(at));
-    Err(Refused { pool: pool.map(|(served, _, evidence)| (served, evidence)), refusal })
+    Err(Unserved { pool: pool.map(|(served, _, evidence)| (served, evidence)), refusal })
 }
 
 fn claims(pools: &[(Arc<ServedPool>, bool, Evidence)], now: Now) -> Vec<Option<Claim>> {

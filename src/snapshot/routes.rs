@@ -79,8 +79,18 @@ fn header_changes(changes: checked::HeaderChanges) -> HeaderChanges {
 }
 
 fn matcher(matcher: checked::Matcher) -> Matcher {
-    let checked::Matcher { hosts, paths, methods, headers, cookies, query, accept, content_type, client } =
-        matcher;
+    let checked::Matcher {
+        hosts,
+        paths,
+        methods,
+        headers,
+        cookies,
+        query,
+        accept,
+        content_type,
+        client,
+        server_names,
+    } = matcher;
     let mut conditions = Vec::new();
     let mut add = |is_given: bool, condition: Condition| {
         if is_given {
@@ -92,6 +102,8 @@ fn matcher(matcher: checked::Matcher) -> Matcher {
         methods.iter().filter_map(|method| Method::from_bytes(method.as_bytes()).ok()).collect();
     add(!methods.is_empty(), Condition::Method(methods));
     add(!client.is_empty(), Condition::Client(client.into()));
+    let server_names: Box<[_]> = server_names.into_iter().map(host).collect();
+    add(!server_names.is_empty(), Condition::ServerName(server_names));
     for (name, test) in headers {
         if let Ok(name) = HeaderName::try_from(name) {
             add(true, Condition::Header(name, self::test(test)));

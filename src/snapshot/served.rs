@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
-use crate::affinity::Policy;
+use super::layer4::ServedLayer4;
+use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
 use crate::names::{BackendIndex, ListenerName, PoolName};
@@ -20,6 +22,8 @@ use crate::telemetry::{ListenerMeter, LiveCount, PoolMeter, Report, SessionBook,
 pub struct Snapshot {
     /// The listeners, in the order of the configuration.
     pub listeners: Vec<ServedListener>,
+    /// Header fields that only we may set: what clients send under these names is dropped, on every listener.
+    pub reserved: Vec<HeaderName>,
     /// The pools, in the order of the configuration.
     pub pools: Vec<Arc<ServedPool>>,
 }
@@ -68,6 +72,8 @@ pub struct ServedListener {
     pub name: ListenerName,
     /// Its routes.
     pub routes: RouteTable,
+    /// The header field that tells backends the subject of a client's certificate.
+    pub subject_header: Option<HeaderName>,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Bytes of a request body.
@@ -76,6 +82,8 @@ pub struct ServedListener {
     pub body_timeout: Duration,
     /// For one write to the client.
     pub write_timeout: Duration,
+    /// What it speaks instead of HTTP, if it does not.
+    pub layer4: Option<ServedLayer4>,
     /// Counts what it answers by itself.
     pub meter: ListenerMeter,
 }
@@ -101,6 +109,10 @@ pub struct ServedPool {
     pub shared: Option<Arc<SharedTable>>,
     /// What became of its sessions.
     pub book: SessionBook,
+    /// In a pool of layer 4: how clients are told apart. `policy.learned` is its flow table.
+    pub flows: Option<FlowPolicy>,
+    /// For a connection to a backend.
+    pub connect_timeout: Duration,
     /// What its requests came to.
     pub meter: PoolMeter,
 }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("names", &[]),
     ("clock", &[]),
-    ("config", &[]),
+    ("tls", &[]),
+    ("config", &["tls"]),
     ("pool", &[]),
     ("route", &["affinity"]),
     ("telemetry", &[]),
@@ -15,14 +16,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hooks", &["pool", "affinity"]),
     ("health", &["pool"]),
     ("store", &["affinity", "pool"]),
-    ("listen", &[]),
+    ("listen", &["tls"]),
     ("snapshot", &["config", "route", "pool", "affinity", "health", "store", "telemetry", "discovery"]),
     ("l7", &["snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
-    ("lifecycle", &["config", "snapshot", "store", "affinity", "pool", "health", "discovery", "listen"]),
-    ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
+    (
+        "lifecycle",
+        &["config", "snapshot", "store", "affinity", "pool", "health", "discovery", "listen", "tls"],
+    ),
+    ("l4", &["snapshot", "route", "affinity", "pool", "health", "telemetry", "listen"]),
     ("discovery", &["pool"]),
-    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "route", "affinity", "pool"]),
-    ("error", &["config", "listen", "snapshot"]),
+    (
+        "admin",
+        &["config", "snapshot", "telemetry", "lifecycle", "listen", "route", "affinity", "pool", "store"],
+    ),
+    ("error", &["config", "listen", "snapshot", "tls"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Surroundings, all, routes, size};
+use ipnet::IpNet;
+
+use super::{Surroundings, all, layer4, routes, size};
 use crate::config::checked::{Listener, ListenerLimits, ListenerTimeouts};
 use crate::config::collections::Named;
 use crate::config::model;
@@ -67,8 +69,10 @@ fn unused_pools(
     let Some(Named(pools)) = pools.get() else { return };
     let mut used = Vec::new();
     for listener in listeners {
-        let Some(routes) = listener.get().and_then(|listener| listener.routes.get()) else { return };
-        let Some(names) = routes::pools_named(routes) else { return };
+        let Some(listener) = listener.get() else { return };
+        let Some(routes) = listener.routes.get() else { return };
+        let Some(mut names) = routes::pools_named(routes) else { return };
+        names.extend(listener.pool.get().and_then(Option::as_ref));
         if names.is_empty()
             || names.iter().any(|name| !pools.iter().any(|(pool, _)| pool.get() == Some(name)))
         {
@@ -90,20 +94,61 @@ fn listener(
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<Listener> {
-    let model::Listener { name, protocol, address, trusted_proxies, limits, timeouts, routes } =
-        listener.value?;
-    let routes = routes::routes(routes, pools, around);
-    let Word(Protocol::Http) = protocol.value?;
-    let networks =
-        trusted_proxies.value?.into_iter().map(|proxy| proxy.value.map(|Network(network)| network));
+    let listener = listener.value?;
+    let layer4 = layer4::listener(&listener, pools, around);
+    let model::Listener {
+        name,
+        protocol,
+        address,
+        tls,
+        http2,
+        proxy_protocol,
+        trusted_proxies,
+        limits,
+        timeouts,
+        routes,
+        ..
+    } = listener;
+    let routes = match protocol.value {
+        Some(Word(Protocol::Tcp)) => Some(Vec::new()),
+        // Where it is a slip, what the routes say is still looked at.
+        None if !routes.given => None,
+        Some(Word(Protocol::Http)) | None => routes::routes(routes, pools, around),
+    };
+    let tls = super::tls::tls(tls, around);
+    let http2 = super::tls::http2(http2, around);
+    let proxy_protocol = self::proxy_protocol(proxy_protocol, around);
     Some(Listener {
         name: ListenerName::new(&name.value?.0),
         address: address.value?.0,
-        trusted_proxies: networks.collect::<Option<_>>()?,
+        tls: tls?,
+        http2: http2?,
+        proxy_protocol: proxy_protocol?,
+        trusted_proxies: networks(trusted_proxies)?,
         limits: self::limits(limits)?,
         timeouts: self::timeouts(timeouts)?,
         routes: routes?,
+        layer4: layer4?,
     })
+}
+
+fn networks(networks: Spanned<Vec<Spanned<Network>>>) -> Option<Vec<IpNet>> {
+    networks.value?.into_iter().map(|network| network.value.map(|Network(network)| network)).collect()
+}
+
+fn proxy_protocol(
+    spoken: Spanned<Option<model::ProxyProtocol>>,
+    around: &Surroundings<'_>,
+) -> Option<Vec<IpNet>> {
+    let Some(spoken) = spoken.value? else { return Some(Vec::new()) };
+    let place = spoken.trusted.place.clone();
+    let trusted = networks(spoken.trusted)?;
+    if trusted.is_empty() {
+        let help = "name the proxies' networks, such as [10.0.0.0/8], or remove `proxy_protocol`";
+        around.error(Code::MissingKey, &place, "`trusted` is empty: nobody would be believed", help);
+        return None;
+    }
+    Some(trusted)
 }
 
 fn limits(limits: Spanned<model::Limits>) -> Option<ListenerLimits> {
@@ -115,12 +160,14 @@ fn limits(limits: Spanned<model::Limits>) -> Option<ListenerLimits> {
         uri_bytes: bytes(limits.uri_bytes.value?),
         body_bytes: limits.body_bytes.value?.map(|Bytes(bytes)| bytes),
         connections: size(limits.connections.value?),
+        handshakes: size(limits.handshakes.value?),
     })
 }
 
 fn timeouts(timeouts: Spanned<model::Timeouts>) -> Option<ListenerTimeouts> {
     let timeouts = timeouts.value?;
     Some(ListenerTimeouts {
+        handshake: timeouts.handshake.value?.0,
         head: timeouts.head.value?.0,
         body: timeouts.body.value?.0,
         idle: timeouts.idle.value?.0,

@@ -19,8 +19,13 @@ pub(super) fn routes(
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<Vec<Route>> {
-    let place = routes.place;
+    let (place, given) = (routes.place, routes.given);
     let routes = routes.value?;
+    if !given {
+        let help = "add `routes: [{ pool: NAME }]` here";
+        around.error(Code::MissingKey, &place, "`routes` is missing", help);
+        return None;
+    }
     if routes.is_empty() {
         let message = "`routes` is empty: no request would be served";
         around.error(Code::MissingKey, &place, message, "add `{ pool: NAME }`");
@@ -55,16 +60,19 @@ pub(super) fn routes(
 
 /// The pools that routes name; `None`: a name is broken, and may mean any of them.
 pub(super) fn pools_named(routes: &[Spanned<model::Route>]) -> Option<Vec<&Name>> {
+    let names: Option<Vec<_>> = routes.iter().map(|route| pools_of(route.get()?)).collect();
+    Some(names?.into_iter().flatten().collect())
+}
+
+/// The pools that a route names.
+pub(super) fn pools_of(route: &model::Route) -> Option<Vec<&Name>> {
     let mut names = Vec::new();
-    for route in routes {
-        let route = route.get()?;
-        names.extend(route.pool.get()?);
-        for part in route.split.get()?.iter().flatten() {
-            names.push(part.get()?.pool.get()?);
-        }
-        if let Some(mirror) = route.mirror.get()? {
-            names.push(mirror.pool.get()?);
-        }
+    names.extend(route.pool.get()?);
+    for part in route.split.get()?.iter().flatten() {
+        names.push(part.get()?.pool.get()?);
+    }
+    if let Some(mirror) = route.mirror.get()? {
+        names.push(mirror.pool.get()?);
     }
     Some(names)
 }
@@ -137,8 +145,18 @@ pub(super) fn pool(
 
 fn matcher(matcher: Spanned<Option<model::Match>>, around: &Surroundings<'_>) -> Option<Matcher> {
     let place = matcher.place;
-    let Some(model::Match { host, path, method, header, cookie, query, accept, content_type, client }) =
-        matcher.value?
+    let Some(model::Match {
+        host,
+        path,
+        method,
+        header,
+        cookie,
+        query,
+        accept,
+        content_type,
+        client,
+        server_name,
+    }) = matcher.value?
     else {
         return Some(Matcher::default());
     };
@@ -157,6 +175,7 @@ fn matcher(matcher: Spanned<Option<model::Match>>, around: &Surroundings<'_>) ->
         accept: list(accept, media, around)?,
         content_type: list(content_type, media, around)?,
         client: list(client, |Network(network)| network, around)?,
+        server_names: list(server_name, |HostPattern(host)| host, around)?,
     };
     if matcher == Matcher::default() {
         let message = "`match` has no condition: the route takes every request";

@@ -45,6 +45,8 @@ pub struct Matcher {
     pub content_type: Vec<MediaRange>,
     /// The client's address is in one of these networks.
     pub client: Vec<IpNet>,
+    /// The TLS handshake named one of these servers.
+    pub server_names: Vec<HostPattern>,
 }
 
 /// A host, or many; in lower case.

@@ -63,6 +63,8 @@ keys! {
         content_type: Option<OneOrMany<MediaType>> = "null",
         /// The client's address, behind trusted proxies, is in one of these networks.
         client: Option<OneOrMany<Network>> = "null",
+        /// The TLS handshake named one of these servers, written as `host` is. Never holds without TLS.
+        server_name: Option<OneOrMany<HostPattern>> = "null",
     }
 }
 
