@@ -101,6 +101,7 @@ mod soak {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "tells how fast the clients asked")]
     #[test]
     fn nothing_drops_while_everything_changes() {
         let seconds = std::env::var("SOAK_SECONDS").map_or(20, |text| text.parse().unwrap());

@@ -79,7 +79,7 @@ fn wait(args: &args::Change) -> Result<String, String> {
             Err(error) => return Err(error.into()),
         };
         let backend: BackendView = client.understood(answer.clone())?;
-        if pauses % PAUSES_A_WORD == 0 {
+        if pauses.is_multiple_of(PAUSES_A_WORD) {
             eprintln!("{}: {}", name(args), as_text(&backend));
         }
         pauses += 1;
