@@ -34,6 +34,7 @@ mod played {
         backend_killed = 4,
         backend_killed_and_back = 5,
         reload_without_change = 6,
+        upgrade_to_a_new_process = 7,
         fail_over_to_a_second_replica = 8,
         each_request_to_any_of_three_replicas = 9,
         client_address_changes = 10,

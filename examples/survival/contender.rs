@@ -22,6 +22,10 @@ pub(crate) trait Contender: Send {
     /// running service, and returns when new requests are served by it.
     fn apply(&mut self, plan: &Plan, replica: usize) -> Result<(), Failure>;
 
+    /// Lets another process of the same program take over from one replica, in the way that its documentation recommends, and
+    /// returns when new requests are served by it.
+    fn upgrade(&mut self, replica: usize) -> Result<(), Failure>;
+
     /// Kills one replica with SIGKILL.
     fn kill(&mut self, replica: usize) -> Result<(), Failure>;
 

@@ -126,6 +126,15 @@ impl Contender for Haproxy {
         self.replica(replica)?.apply(plan)
     }
 
+    /// In master-worker mode a reload executes the binary anew and hands sockets and tables to the new worker: the same as
+    /// an upgrade.
+    fn upgrade(&mut self, replica: usize) -> Result<(), Failure> {
+        let replica = self.replica(replica)?;
+        let before = replica.applied.clone();
+        replica.dump_states(&before)?;
+        replica.reload()
+    }
+
     fn kill(&mut self, replica: usize) -> Result<(), Failure> {
         self.replica(replica)?.process = None;
         Ok(())

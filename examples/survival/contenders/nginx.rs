@@ -80,6 +80,10 @@ impl Contender for Nginx {
         replica.reload()
     }
 
+    fn upgrade(&mut self, replica: usize) -> Result<(), Failure> {
+        self.replica(replica)?.upgrade()
+    }
+
     fn kill(&mut self, replica: usize) -> Result<(), Failure> {
         self.replica(replica)?.process = None;
         Ok(())
@@ -97,10 +101,14 @@ impl Replica {
     }
 
     fn start(&mut self) -> Result<(), Failure> {
-        let mut command = Command::new(PROGRAM);
-        command.arg("-p").arg(&self.folder).arg("-c").arg(self.configuration());
+        // A master whose parent lives takes no USR2. So a shell starts it and ends, as a system's init script would.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "\"$@\" &", "sh", PROGRAM, "-p"]);
+        command.arg(&self.folder).arg("-c").arg(self.configuration());
         let log = self.folder.join("log");
-        self.process = Some(Process::start("NGINX", &mut command, &log, self.address)?);
+        let pid_file = self.folder.join("pid");
+        let _ = std::fs::remove_file(&pid_file);
+        self.process = Some(Process::start_orphan("NGINX", &mut command, &log, self.address, &pid_file)?);
         Ok(())
     }
 
@@ -114,6 +122,22 @@ impl Replica {
             let Ok(now) = workers(master) else { return false };
             now.iter().any(|worker| !old.contains(worker)) && old.iter().all(|worker| has_stopped(*worker))
         })
+    }
+
+    /// "Upgrading Executable on the Fly": USR2 starts a second master with its workers, and QUIT to the first one lets that
+    /// finish.
+    fn upgrade(&mut self) -> Result<(), Failure> {
+        let Some(process) = self.process.as_mut() else { return Ok(()) };
+        let pid = self.folder.join("pid");
+        let before = std::fs::read_to_string(&pid)?;
+        process.signal(Signal::SIGUSR2)?;
+        process.wait_until("start a second master", || {
+            let now = std::fs::read_to_string(&pid).unwrap_or_default();
+            let master = now.trim().parse().map(Pid::from_raw);
+            now != before
+                && master.is_ok_and(|master| workers(master).is_ok_and(|workers| !workers.is_empty()))
+        })?;
+        process.retire(Pid::from_raw(std::fs::read_to_string(&pid)?.trim().parse()?))
     }
 
     fn configuration(&self) -> PathBuf {

@@ -25,12 +25,43 @@ pub(super) struct Process {
     address: SocketAddr,
     child: Child,
     group: Pid,
+    /// Where signals go; at first the child.
+    master: Pid,
+    /// The child may end: another process of its group is the master.
+    retired: bool,
 }
 
 impl Process {
     /// Starts `command` and waits until `address` accepts connections. What it prints goes to `log`, after
     /// what earlier runs have printed.
     pub(super) fn start(
+        program: &'static str,
+        command: &mut Command,
+        log: &Path,
+        address: SocketAddr,
+    ) -> Result<Self, Failure> {
+        let mut process = Self::spawn(program, command, log, address)?;
+        process.wait_until("accept connections", || TcpStream::connect(address).is_ok())?;
+        Ok(process)
+    }
+
+    /// The same, for a command that starts the master and ends.
+    pub(super) fn start_orphan(
+        program: &'static str,
+        command: &mut Command,
+        log: &Path,
+        address: SocketAddr,
+        pid_file: &Path,
+    ) -> Result<Self, Failure> {
+        let mut process = Self::spawn(program, command, log, address)?;
+        process.retired = true;
+        process
+            .wait_until("accept connections", || pid_file.exists() && TcpStream::connect(address).is_ok())?;
+        process.master = Pid::from_raw(std::fs::read_to_string(pid_file)?.trim().parse()?);
+        Ok(process)
+    }
+
+    fn spawn(
         program: &'static str,
         command: &mut Command,
         log: &Path,
@@ -45,25 +76,31 @@ impl Process {
             .spawn()
             .map_err(|error| format!("{program} does not start: {error}"))?;
         let group = Pid::from_raw(i32::try_from(child.id())?);
-        let mut process = Self { program, log: log.to_owned(), address, child, group };
-        process.wait_until("accept connections", || TcpStream::connect(address).is_ok())?;
-        Ok(process)
+        Ok(Self { program, log: log.to_owned(), address, child, group, master: group, retired: false })
     }
 
     /// The process that signals are for.
     pub(super) fn master(&self) -> Pid {
-        self.group
+        self.master
     }
 
     /// Sends a signal to the master alone.
     pub(super) fn signal(&self, signal: Signal) -> Result<(), Failure> {
-        kill(self.group, signal).map_err(|error| self.failure(&format!("takes no {signal}: {error}")))
+        kill(self.master, signal).map_err(|error| self.failure(&format!("takes no {signal}: {error}")))
+    }
+
+    /// Lets the master finish (SIGQUIT), because another one of its group serves now.
+    pub(super) fn retire(&mut self, master: Pid) -> Result<(), Failure> {
+        self.signal(Signal::SIGQUIT)?;
+        self.retired = true;
+        self.master = master;
+        Ok(())
     }
 
     /// Waits until `done` holds; fails when the process ends before, or after ten seconds.
     pub(super) fn wait_until(&mut self, what: &str, mut done: impl FnMut() -> bool) -> Result<(), Failure> {
         for _ in 0..PATIENCE_STEPS {
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.child.try_wait()?.filter(|_| !self.retired) {
                 return Err(self.failure(&format!("ended before it did {what}: {status}")));
             }
             if done() {

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::contender::{Contender, Failure, Plan};
@@ -51,7 +52,7 @@ impl Contender for Steadfast {
     fn apply(&mut self, plan: &Plan, replica: usize) -> Result<(), Failure> {
         let replica = self.replica(replica)?;
         std::fs::write(replica.folder.join("steadfast.yaml"), configuration(plan, replica.address)?)?;
-        kill(Pid::from_raw(i32::try_from(replica.process.id())?), Signal::SIGHUP)?;
+        kill(replica.serving()?, Signal::SIGHUP)?;
         replica.reloads += 1;
         for _ in 0..500 {
             let log = std::fs::read_to_string(replica.folder.join("log"))?;
@@ -66,10 +67,23 @@ impl Contender for Steadfast {
         Err("Steadfast did not reload".into())
     }
 
+    fn upgrade(&mut self, replica: usize) -> Result<(), Failure> {
+        let replica = self.replica(replica)?;
+        let before = replica.serving()?;
+        kill(before, Signal::SIGUSR2)?;
+        for _ in 0..3000 {
+            if replica.serving()? != before {
+                // What the old process logs goes to the same file.
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Err("Steadfast did not upgrade".into())
+    }
+
     fn kill(&mut self, replica: usize) -> Result<(), Failure> {
         let replica = self.replica(replica)?;
-        replica.process.kill()?;
-        replica.process.wait()?;
+        replica.end();
         Ok(())
     }
 
@@ -97,10 +111,26 @@ impl Steadfast {
     }
 }
 
+impl Replica {
+    /// The process that serves.
+    fn serving(&self) -> Result<Pid, Failure> {
+        Ok(Pid::from_raw(std::fs::read_to_string(self.folder.join("pid"))?.trim().parse()?))
+    }
+
+    /// With those that took over from it.
+    fn end(&mut self) {
+        if let Ok(group) = i32::try_from(self.process.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+        let _ = self.process.wait();
+        // A killed process leaves its file, which must not pass for that of the next one.
+        let _ = std::fs::remove_file(self.folder.join("pid"));
+    }
+}
+
 impl Drop for Replica {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.end();
     }
 }
 
@@ -112,15 +142,20 @@ fn launch(folder: &Path, address: SocketAddr) -> Result<Child, Failure> {
         .args(["run", "-c", "steadfast.yaml"])
         .current_dir(folder)
         .env("RUST_LOG", "info")
+        .process_group(0)
         .stdin(Stdio::null())
         .stderr(File::create(folder.join("log"))?)
         .spawn()?;
     wait_for(address, "Steadfast")?;
+    let pid = folder.join("pid");
+    while !pid.exists() {
+        thread::sleep(Duration::from_millis(5));
+    }
     Ok(process)
 }
 
 fn configuration(plan: &Plan, address: SocketAddr) -> Result<String, Failure> {
-    let mut text = String::from("version: 1\nstate_dir: state\nserver: { threads: 2 }\n");
+    let mut text = String::from("version: 1\nstate_dir: state\nserver: { threads: 2, pid_file: pid }\n");
     // The newest key seals; the next one is already known everywhere before any replica seals with it.
     let generation = plan.key_generation;
     let sealing =

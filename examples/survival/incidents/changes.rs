@@ -1,5 +1,6 @@
 //! Changes that an operator makes while everything works.
 
+use crate::client::Holds;
 use crate::contender::Failure;
 use crate::field::{Field, each, pause};
 
@@ -56,6 +57,25 @@ pub(super) fn reload(field: &mut Field) -> Result<(), Failure> {
             field.apply()
         })
     })
+}
+
+/// Three times, with clients that hold all their cookies, and such that hold only the application's or only its links.
+pub(super) fn upgrade(field: &mut Field) -> Result<(), Failure> {
+    let mut clients = field.clients_with_sessions(40)?;
+    clients.iter_mut().step_by(2).for_each(|client| client.holds = Holds::Application);
+    let mut by_path = (0..20).map(|_| field.client()).collect::<Result<Vec<_>, _>>()?;
+    by_path.iter_mut().for_each(|client| client.holds = Holds::Path);
+    clients.append(&mut by_path);
+    each(&mut clients, |client| (0..2).for_each(|_| drop(client.get("/page"))));
+    field.during(&mut clients, |field| {
+        (0..3).try_for_each(|_| {
+            pause(200);
+            field.contender.upgrade(0)
+        })
+    })?;
+    // The old process has connections that wait for their next request.
+    each(&mut clients, |client| (0..3).for_each(|_| drop(client.get("/page"))));
+    Ok(())
 }
 
 pub(super) fn new_address(field: &mut Field) -> Result<(), Failure> {

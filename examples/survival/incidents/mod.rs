@@ -41,6 +41,7 @@ pub(crate) fn all() -> Vec<Incident> {
         incident(4, "backend killed", 1, failures::killed),
         incident(5, "backend killed and back", 1, failures::killed_and_back),
         incident(6, "reload without change", 1, changes::reload),
+        incident(7, "upgrade to a new process", 1, changes::upgrade),
         incident(8, "fail-over to a second replica", 2, balancers::fail_over),
         incident(9, "each request to any of three replicas", 3, balancers::any_replica),
         incident(10, "client address changes", 1, clients::roaming),
