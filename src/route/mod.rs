@@ -9,9 +9,11 @@
 mod index;
 mod matcher;
 mod path;
+mod server_names;
 mod table;
 mod view;
 
 pub use matcher::{Condition, HostPattern, Matcher, MediaRange, PathPattern, ValueTest};
+pub use server_names::{ServerNameRoute, ServerNameRoutes};
 pub use table::{Found, PoolIndex, Route, RouteTable};
 pub use view::RequestView;

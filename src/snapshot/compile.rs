@@ -86,8 +86,8 @@ fn served(
     let shared = engine.map(|engine| shared(&table, self::engine(engine), earlier));
     let kept = (config.affinity.learn.persist && binds).then_some(table);
     let drains = drains(&config);
-    let (flows, connect_timeout) =
-        (config.affinity.source_address.map(layer4::flows), config.timeouts.connect);
+    let (flows, connect_timeout) = (config.affinity.clients.map(layer4::flows), config.timeouts.connect);
+    let proxy_protocol = config.proxy_protocol.map(layer4::greeting);
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
@@ -134,6 +134,7 @@ fn served(
         book,
         flows,
         connect_timeout,
+        proxy_protocol,
         meter,
     }
 }
