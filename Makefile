@@ -29,6 +29,10 @@ SCHEMATHESIS := 4.32.5
 
 e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, promtool and schemathesis
 	$(call install,redis-server,redis-server)
+	$(call install,pgbench,postgresql postgresql-contrib)
+	$(call install,mosquitto,mosquitto)
+	$(call install,mosquitto_sub,mosquitto-clients)
+	$(call install,openssl,openssl)
 	$(call install,promtool,prometheus)
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -61,7 +65,7 @@ test: deps ## Run all tests that need no other server
 	cargo test --doc
 
 e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool
-	cargo test --test e2e --test replicas -- --ignored --nocapture
+	cargo test --test e2e --test replicas --test protocols -- --ignored --nocapture
 
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what
 	cargo build --profile quick --bin steadfast --example survival

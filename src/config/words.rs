@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value as Json;
 
 use super::checked::{
-    AffinityMode, Algorithm, BackendState, FirstContact, Insert, OnLostBackend, Removal, SameSite, Toggle,
+    AffinityMode, Algorithm, BackendState, ClientName, FirstContact, Insert, OnLostBackend, ProxyVersion,
+    Removal, SameSite, Toggle,
 };
 use super::read::{Cursor, Read};
 use super::report::{Code, nearest};
@@ -148,6 +149,18 @@ impl Words for ClientCertificates {
 
 impl Words for InsecureFiles {
     const WORDS: &'static [(&'static str, Self)] = &[("warn", Self(false)), ("refuse", Self(true))];
+}
+
+impl Words for ClientName {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("tls_server_name", Self::TlsServerName),
+        ("rdp_cookie", Self::RdpCookie),
+        ("mqtt_client_id", Self::MqttClientId),
+    ];
+}
+
+impl Words for ProxyVersion {
+    const WORDS: &'static [(&'static str, Self)] = &[("v1", Self::V1), ("v2", Self::V2)];
 }
 
 impl Words for BackendState {

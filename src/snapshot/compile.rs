@@ -88,8 +88,8 @@ fn served(
     let drains = drains(&config);
     let says_drain =
         matches!(&config.health.check, Some(checked::Check::Http(http)) if http.drain_on.is_some());
-    let (flows, connect_timeout) =
-        (config.affinity.source_address.map(layer4::flows), config.timeouts.connect);
+    let (flows, connect_timeout) = (config.affinity.clients.map(layer4::flows), config.timeouts.connect);
+    let proxy_protocol = config.proxy_protocol.map(layer4::greeting);
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
@@ -141,6 +141,7 @@ fn served(
         book,
         flows,
         connect_timeout,
+        proxy_protocol,
         meter,
     }
 }

@@ -16,6 +16,6 @@ mod served;
 
 pub use current::Current;
 pub use discovered::discovered;
-pub use layer4::{ServedLayer4, ServedTcp};
+pub use layer4::{ProxyGreeting, ServedLayer4, ServedTcp};
 pub use secrets::{Secrets, SecretsError};
 pub use served::{RetryPolicy, ServedListener, ServedPool, Snapshot};

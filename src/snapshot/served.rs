@@ -7,7 +7,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
-use super::layer4::ServedLayer4;
+use super::layer4::{ProxyGreeting, ServedLayer4};
 use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
@@ -113,6 +113,8 @@ pub struct ServedPool {
     pub flows: Option<FlowPolicy>,
     /// For a connection to a backend.
     pub connect_timeout: Duration,
+    /// In a pool of layer 4: the header that tells backends the client's address, if they want one.
+    pub proxy_protocol: Option<ProxyGreeting>,
     /// What its requests came to.
     pub meter: PoolMeter,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Affinity, Discovery, Drain, Health, Removal};
+use super::{Affinity, Discovery, Drain, Health, ProxyVersion, Removal};
 use crate::names::{BackendId, PoolName};
 
 /// Backends that serve the same application.
@@ -25,6 +25,8 @@ pub struct Pool {
     pub health: Health,
     /// Bounds on how long a backend may take.
     pub timeouts: PoolTimeouts,
+    /// In a pool of layer 4: the header that tells backends the client's address, if any.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// When a request is tried again.
     pub retries: Retries,
     /// Bounds on what each backend is given at once, if any.

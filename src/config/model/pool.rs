@@ -1,7 +1,7 @@
 //! `pools`: backends that serve the same application.
 
 use super::{Affinity, Discovery, Health};
-use crate::config::checked::{Algorithm, BackendState, Removal};
+use crate::config::checked::{Algorithm, BackendState, ProxyVersion, Removal};
 use crate::config::collections::OneOrMany;
 use crate::config::network::Address;
 use crate::config::read::{Spanned, instead, keys, later};
@@ -25,6 +25,9 @@ keys! {
         health: Health = "{}",
         /// Bounds on how long a backend may take.
         timeouts: PoolTimeouts = "{}",
+        /// At layer 4: the header of the PROXY protocol that each connection to a backend begins with, to tell it the client's
+        /// address: `v1` or `v2`; null: none.
+        proxy_protocol: Option<Word<ProxyVersion>> = "null",
         /// When a request is tried again.
         retries: Retries = "{}",
         /// Bounds on what each backend is given at once.
