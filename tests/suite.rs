@@ -90,3 +90,6 @@ mod tls;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;
+#[cfg(test)]
+#[path = "suite/upstream.rs"]
+mod upstream;

@@ -6,10 +6,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value as Json;
 
 use super::checked::{
-    AffinityMode, Algorithm, BackendState, FirstContact, Insert, OnLostBackend, Removal, SameSite, Toggle,
+    AffinityMode, Algorithm, BackendState, FirstContact, HttpVersion, Insert, OnLostBackend, Removal,
+    SameSite, Toggle,
 };
 use super::read::{Cursor, Read};
 use super::report::{Code, nearest};
+use crate::names::ProxyVersion;
 
 /// An enum that the configuration writes as a word.
 pub(super) trait Words: Sized + Copy + 'static {
@@ -135,6 +137,15 @@ pub(super) enum OnEmpty {
 impl Words for Protocol {
     const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http)];
     const LATER: &'static [&'static str] = &["https", "tls", "tcp", "udp"];
+}
+
+impl Words for HttpVersion {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("h1", Self::H1), ("h2", Self::H2), ("auto", Self::Auto)];
+}
+
+impl Words for ProxyVersion {
+    const WORDS: &'static [(&'static str, Self)] = &[("v1", Self::V1), ("v2", Self::V2)];
 }
 
 impl Words for TlsVersion {

@@ -2,11 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use super::state::Observation;
 
@@ -18,9 +22,34 @@ const MAX_STATUS_LINE: usize = 1024;
 pub struct HttpProbe {
     /// The whole request, made once.
     request: Vec<u8>,
+    /// The same for HTTP/2.
+    uri: String,
     /// Inclusive ranges of good status codes.
     expect: Vec<(u16, u16)>,
+    /// What is sent before anything else.
+    greeting: Vec<u8>,
+    http2: bool,
+    secure: Option<Secure>,
 }
+
+/// TLS for a check.
+#[derive(Clone, Debug)]
+pub struct Secure {
+    /// rustls' settings; `None`: it refused them, and every check fails.
+    pub config: Option<Arc<ClientConfig>>,
+    /// Whom the backend's certificate has to name.
+    pub name: Option<ServerName<'static>>,
+    /// A digest of all settings: equal ones check alike.
+    pub settings: u64,
+}
+
+impl PartialEq for Secure {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+}
+
+impl Eq for Secure {}
 
 impl HttpProbe {
     /// A GET of `path` with this `Host`.
@@ -28,7 +57,57 @@ impl HttpProbe {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: steadfast-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
         );
-        Self { request: request.into_bytes(), expect }
+        let uri = format!("http://{host}{path}");
+        let (request, greeting) = (request.into_bytes(), Vec::new());
+        Self { request, uri, expect, greeting, http2: false, secure: None }
+    }
+
+    /// The same, with bytes before it (a header of the PROXY protocol).
+    #[must_use]
+    pub fn greeting(self, greeting: &[u8]) -> Self {
+        Self { greeting: greeting.to_vec(), ..self }
+    }
+
+    /// The same in HTTP/2, or not.
+    #[must_use]
+    pub fn in_http2(self, http2: bool) -> Self {
+        Self { http2, ..self }
+    }
+
+    /// The same over TLS.
+    #[must_use]
+    pub fn over(self, secure: Secure) -> Self {
+        Self { uri: self.uri.replacen("http:", "https:", 1), secure: Some(secure), ..self }
+    }
+
+    /// The status that answers it.
+    async fn ask(&self, mut tcp: TcpStream) -> Option<u16> {
+        tcp.write_all(&self.greeting).await.ok()?;
+        let Some(secure) = &self.secure else { return self.ask_over(tcp).await };
+        let connector = TlsConnector::from(Arc::clone(secure.config.as_ref()?));
+        self.ask_over(connector.connect(secure.name.clone()?, tcp).await.ok()?).await
+    }
+
+    async fn ask_over(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<u16> {
+        if self.http2 {
+            return self.ask_http2(stream).await;
+        }
+        stream.write_all(&self.request).await.ok()?;
+        stream.flush().await.ok()?;
+        status(&mut stream).await
+    }
+
+    async fn ask_http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<u16> {
+        let (mut send, connection) = h2::client::handshake(stream).await.ok()?;
+        let request = http::Request::get(&self.uri).header("user-agent", "steadfast-health").body(()).ok()?;
+        let answer = async {
+            std::future::poll_fn(|context| send.poll_ready(context)).await.ok()?;
+            Some(send.send_request(request, true).ok()?.0.await.ok()?.status().as_u16())
+        };
+        tokio::select! {
+            status = answer => status,
+            _ = connection => None,
+        }
     }
 
     fn accepts(&self, status: u16) -> bool {
@@ -56,10 +135,9 @@ fn not_connected(error: &io::Error) -> Observation {
 pub async fn probe_http(address: SocketAddr, probe: &HttpProbe, limit: Duration) -> Observation {
     let mut connected = false;
     let looked = timeout(limit, async {
-        let mut stream = TcpStream::connect(address).await.map_err(|error| not_connected(&error))?;
+        let stream = TcpStream::connect(address).await.map_err(|error| not_connected(&error))?;
         connected = true;
-        stream.write_all(&probe.request).await.or(Err(Observation::PageFailed))?;
-        status(&mut stream).await.ok_or(Observation::PageFailed)
+        probe.ask(stream).await.ok_or(Observation::PageFailed)
     });
     match looked.await {
         Ok(Ok(status)) if probe.accepts(status) => Observation::Pass,
@@ -70,7 +148,7 @@ pub async fn probe_http(address: SocketAddr, probe: &HttpProbe, limit: Duration)
     }
 }
 
-async fn status(stream: &mut TcpStream) -> Option<u16> {
+async fn status(stream: &mut (impl AsyncRead + Unpin)) -> Option<u16> {
     let mut line = Vec::with_capacity(256);
     while !line.contains(&b'\n') {
         if line.len() > MAX_STATUS_LINE || stream.read_buf(&mut line).await.ok()? == 0 {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora::upstreams::peer::HttpPeer;
-use siphasher::sip::SipHasher24;
-
+use super::peers::{check_spec, peer};
 use super::secrets::Secrets;
 use super::served::{RetryPolicy, ServedListener, ServedPool, Snapshot};
 use crate::affinity::{
@@ -14,7 +12,6 @@ use crate::affinity::{
 use crate::clock::Now;
 use crate::config::Checked;
 use crate::config::checked;
-use crate::health::{Check, CheckSpec, HttpProbe};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::PoolIndex;
 use crate::store::{EngineSettings, KeptPool, SharedTable};
@@ -64,6 +61,8 @@ fn served(
     };
     let check = config.health.check.as_ref().map(|check| Arc::new(check_spec(check, &config)));
     let peers = config.backends.iter().map(|backend| peer(&config, backend)).collect();
+    let (tunnel, grpc) = (config.timeouts.tunnel, config.http != checked::HttpVersion::H1);
+    let proxy_protocol = config.proxy_protocol;
     let retries = RetryPolicy {
         attempts: config.retries.attempts,
         on_connect: config.retries.on_connect,
@@ -122,6 +121,9 @@ fn served(
         pool: Arc::new(pool),
         policy: policy(config.affinity, binding, &secrets.keys, learned),
         peers,
+        tunnel,
+        grpc,
+        proxy_protocol,
         retries,
         check,
         kept,
@@ -175,41 +177,6 @@ fn backend(backend: checked::Backend) -> BackendSpec {
             checked::BackendState::Draining => AdminState::Draining,
             checked::BackendState::Maintenance => AdminState::Maintenance,
         },
-    }
-}
-
-/// Everything that a connection depends on is in its reuse key, or a reload would share connections that were
-/// made under other settings.
-fn peer(pool: &checked::Pool, backend: &checked::Backend) -> HttpPeer {
-    let mut peer = HttpPeer::new(backend.address, false, String::new());
-    let timeouts = &pool.timeouts;
-    peer.options.connection_timeout = Some(timeouts.connect);
-    peer.options.total_connection_timeout = Some(timeouts.connect);
-    peer.options.read_timeout = Some(timeouts.read);
-    peer.options.write_timeout = Some(timeouts.write);
-    peer.options.idle_timeout = Some(timeouts.idle);
-    let settings = format!("{}\0{}\0{timeouts:?}", pool.name, backend.id);
-    peer.group_key = SipHasher24::new_with_key(b"steadfast peer 1").hash(settings.as_bytes());
-    peer
-}
-
-fn check_spec(check: &checked::Check, pool: &checked::Pool) -> CheckSpec {
-    let health = &pool.health;
-    let probe = |http: &checked::HttpCheck, backend: &checked::Backend| {
-        let address = backend.address.to_string();
-        HttpProbe::new(&http.path, http.host.as_deref().unwrap_or(&address), http.expect.clone())
-    };
-    CheckSpec {
-        check: match check {
-            checked::Check::Tcp => Check::Tcp,
-            checked::Check::Http(http) => {
-                Check::Http(pool.backends.iter().map(|backend| probe(http, backend)).collect())
-            }
-        },
-        interval: health.interval,
-        timeout: health.timeout,
-        rise: health.rise,
-        fall: health.fall,
     }
 }
 

@@ -9,6 +9,7 @@
 mod compile;
 mod current;
 mod discovered;
+mod peers;
 mod routes;
 mod secrets;
 mod served;

@@ -10,7 +10,7 @@ use pingora::upstreams::peer::HttpPeer;
 use crate::affinity::Policy;
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
-use crate::names::{BackendIndex, ListenerName, PoolName};
+use crate::names::{BackendIndex, ListenerName, PoolName, ProxyVersion};
 use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{KeptPool, SharedTable};
@@ -96,6 +96,12 @@ pub struct ServedPool {
     pub policy: Policy,
     /// How each backend is connected to, in the pool's order.
     pub(super) peers: Vec<HttpPeer>,
+    /// How long both sides of a tunnel or a stream may be silent.
+    pub tunnel: Duration,
+    /// Whether backends may be spoken to in HTTP/2, which gRPC needs.
+    pub grpc: bool,
+    /// How backends are told of the client before anything else, if so.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// When a request is tried again.
     pub retries: RetryPolicy,
     /// Its active check.

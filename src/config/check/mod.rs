@@ -8,6 +8,7 @@ mod affinity;
 mod discovery;
 mod health;
 mod listeners;
+mod pool_tls;
 mod pools;
 mod routes;
 mod secrets;
@@ -26,6 +27,7 @@ use super::text::FilePath;
 use super::units::Whole;
 use super::variables::Environment;
 use super::words::{InsecureFiles, Word};
+use crate::tls::Authorities;
 
 /// What a configuration is checked against besides itself.
 pub(super) struct Surroundings<'a> {
@@ -96,11 +98,15 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let affinity_seed = secrets::affinity_seed(affinity_seed, around);
     let listeners = listeners::listeners(listeners, &pools, around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
-    let pools = pools::pools(pools, around);
+    let server = self::server(server, around);
+    let system = server.as_ref().and_then(|server| server.ca_file.as_deref());
+    // That it cannot be read is Pingora's to say, where it is used.
+    let system = system.and_then(|path| Authorities::read(path).ok());
+    let pools = pools::pools(pools, system.as_ref(), around);
     version.get()?;
     insecure_key_files.get()?;
     Some(Checked {
-        server: self::server(server, around)?,
+        server: server?,
         state_dir: around.path(state_dir.get()?),
         keys: keys?,
         affinity_seed: affinity_seed?,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Surroundings, affinity, all, count, discovery, health, size};
+use super::{Surroundings, affinity, all, count, discovery, health, pool_tls, size};
 use crate::config::checked::{
     Backend, BackendState, Balance, Drain, Pool, PoolLimits, PoolTimeouts, Retries,
 };
@@ -13,12 +13,17 @@ use crate::config::report::Code;
 use crate::config::text::Name;
 use crate::config::words::{RetryOn, Word};
 use crate::names::{BackendId, PoolName};
+use crate::tls::Authorities;
 
 /// More backends than `BackendIndex` can count.
 const MAX_BACKENDS: usize = 65_535;
 
 /// Checks all pools.
-pub(super) fn pools(pools: Spanned<Named<model::Pool>>, around: &Surroundings<'_>) -> Option<Vec<Pool>> {
+pub(super) fn pools(
+    pools: Spanned<Named<model::Pool>>,
+    system: Option<&Authorities>,
+    around: &Surroundings<'_>,
+) -> Option<Vec<Pool>> {
     let Named(entries) = pools.value?;
     if entries.is_empty() {
         around.error(
@@ -30,16 +35,24 @@ pub(super) fn pools(pools: Spanned<Named<model::Pool>>, around: &Surroundings<'_
         return None;
     }
     affinity::cookie_names_differ(&entries, around);
-    all(entries.into_iter().map(|(name, pool)| self::pool(name, pool.value?, around)))
+    all(entries.into_iter().map(|(name, pool)| self::pool(name, pool.value?, system, around)))
 }
 
-fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Option<Pool> {
+fn pool(
+    name: Spanned<Name>,
+    pool: model::Pool,
+    system: Option<&Authorities>,
+    around: &Surroundings<'_>,
+) -> Option<Pool> {
     let model::Pool {
         backends,
         discovery,
         balance,
         affinity,
         health,
+        tls,
+        http,
+        proxy_protocol,
         timeouts,
         retries,
         limits,
@@ -53,6 +66,9 @@ fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Op
     let discovery = discovery::discovery(discovery, around);
     let affinity = affinity::affinity(affinity, around);
     let health = health::health(health, around);
+    let encrypted = !matches!(tls.get(), Some(None));
+    let http = pool_tls::http(http, encrypted, around);
+    let tls = pool_tls::tls(tls, system, around);
     Some(Pool {
         name: PoolName::new(&name.value?.0),
         backends: backends?,
@@ -60,6 +76,9 @@ fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Op
         balance: self::balance(balance)?,
         affinity: affinity?,
         health: health?,
+        tls: tls?,
+        http: http?,
+        proxy_protocol: proxy_protocol.value?.map(|Word(version)| version),
         timeouts: self::timeouts(timeouts)?,
         retries: self::retries(retries)?,
         limits: self::limits(limits)?,
@@ -153,6 +172,7 @@ fn timeouts(timeouts: Spanned<model::PoolTimeouts>) -> Option<PoolTimeouts> {
         connect: timeouts.connect.value?.0,
         read: timeouts.read.value?.0,
         write: timeouts.write.value?.0,
+        tunnel: timeouts.tunnel.value?.0,
         idle: timeouts.idle.value?.0,
     })
 }

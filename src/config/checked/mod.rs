@@ -6,6 +6,7 @@ mod affinity;
 mod health;
 mod listener;
 mod pool;
+mod pool_tls;
 mod route;
 mod server;
 
@@ -19,6 +20,7 @@ pub use self::affinity::{
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
+pub use self::pool_tls::{HttpVersion, PoolTls};
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};
 pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};
