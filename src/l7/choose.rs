@@ -15,12 +15,13 @@ use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
 use super::reply;
 use super::trace;
-use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Verdict};
+use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Refused, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
 use crate::names::{BackendIndex, Outcome, Reason};
 use crate::route::{self, Found};
 use crate::snapshot::{RetryPolicy, ServedPool};
+use crate::telemetry::{TokenFault, Turned};
 
 /// How long a connection's first choice counts where clients are told apart by other means.
 const CONNECTION_CHOICE_S: u64 = 5;
@@ -51,12 +52,12 @@ pub(super) async fn choose(
         },
     };
     let evidence = read(session, ctx, &served, client, named.as_ref());
+    evidence.refused.iter().for_each(|refused| served.meter.token_refused(fault(*refused)));
     let decision = match settle(&served, &evidence, ctx.arrived).await {
         Ok(decision) => decision,
         Err(refusal) => {
-            log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
             trace::refused(proxy, session, &served, &evidence, refusal);
-            return reply::unavailable(session, refusal).await;
+            return refuse(session, &served, refusal).await;
         }
     };
     let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);
@@ -70,9 +71,8 @@ pub(super) async fn choose(
     let (decision, permit) = match admit(&served, &evidence, decision).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
-            log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
             trace::refused(proxy, session, &served, &evidence, refusal);
-            return reply::unavailable(session, refusal).await;
+            return refuse(session, &served, refusal).await;
         }
     };
     if repeatable(session, &served.retries) {
@@ -98,6 +98,26 @@ pub(super) async fn choose(
     ctx.phases.placed();
     remember(ctx);
     Ok(false)
+}
+
+async fn refuse(session: &mut Session, served: &ServedPool, refusal: Refusal) -> pingora::Result<bool> {
+    log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
+    served.meter.refused(match refusal {
+        Refusal::NoBackend => Turned::NoBackend,
+        Refusal::LostBackend => Turned::LostBackend,
+        Refusal::Full => Turned::Full,
+    });
+    reply::unavailable(session, refusal).await
+}
+
+fn fault(refused: Refused) -> TokenFault {
+    match refused {
+        Refused::Length => TokenFault::Length,
+        Refused::Encoding => TokenFault::Encoding,
+        Refused::UnknownKey => TokenFault::UnknownKey,
+        Refused::Forged => TokenFault::Forged,
+        Refused::Expired => TokenFault::Expired,
+    }
 }
 
 /// How long a session id that nobody knows is waited for, while another process tells what it learns; and how often is

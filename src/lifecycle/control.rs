@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::bound::BoundListener;
+use super::history::History;
 use super::overlay::{Members, Overlay};
 use super::plan::Plan;
 use super::upgrade::{UpgradeError, Upgrader};
@@ -21,7 +22,7 @@ use crate::clock::Now;
 use crate::config::checked::{Backend, BackendState, Listener, Pool, Secret};
 use crate::config::{self, Checked, Problems};
 use crate::discovery::{Found, Sink, Spec};
-use crate::names::{BackendId, PoolName};
+use crate::names::{BackendId, ListenerName, PoolName};
 use crate::pool::{Cause, Health};
 use crate::snapshot::{Current, Secrets, SecretsError, Snapshot, discovered};
 use crate::store::Keeper;
@@ -38,6 +39,7 @@ pub struct Control {
     /// Tells the health monitor that there are other backends to watch.
     changed: watch::Sender<()>,
     world: Mutex<World>,
+    pub(super) history: History,
     /// Starts another process in this one's place, where that is possible.
     upgrader: OnceLock<Upgrader>,
 }
@@ -180,15 +182,16 @@ impl Control {
                 listeners,
                 changed,
                 world: Mutex::new(world),
+                history: History::new(),
                 upgrader: OnceLock::new(),
             },
             hears,
         )
     }
 
-    /// The addresses of the bound listeners, as the configuration has them, in their order.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|bound| bound.address).collect()
+    /// The address of a bound listener, as the configuration has it.
+    pub(crate) fn address(&self, listener: &ListenerName) -> Option<SocketAddr> {
+        self.listeners.iter().find(|bound| bound.name == *listener).map(|bound| bound.address)
     }
 
     /// The file that it reloads from.
@@ -201,8 +204,8 @@ impl Control {
     /// # Errors
     /// It was refused, and nothing has changed.
     pub fn reload(&self) -> Result<Plan, ReloadError> {
-        let file = config::load(self.source.as_ref().ok_or(ReloadError::NoFile)?)?;
-        self.put_in_force(file)
+        let read = || Ok(config::load(self.source.as_ref().ok_or(ReloadError::NoFile)?)?);
+        self.history.reload(read().and_then(|file| self.try_in_force(file)))
     }
 
     /// What a reload would change, and how many live sessions would move. Changes nothing.
@@ -222,7 +225,11 @@ impl Control {
     ///
     /// # Errors
     /// It asks for what only another process can do, or a secret cannot be read; nothing has changed.
-    pub fn put_in_force(&self, mut file: Checked) -> Result<Plan, ReloadError> {
+    pub fn put_in_force(&self, file: Checked) -> Result<Plan, ReloadError> {
+        self.history.reload(self.try_in_force(file))
+    }
+
+    fn try_in_force(&self, mut file: Checked) -> Result<Plan, ReloadError> {
         let mut world = self.world.lock();
         if world.handed_over {
             return Err(ReloadError::HandedOver);
@@ -252,7 +259,7 @@ impl Control {
     /// # Errors
     /// It did not take over, and this process goes on as before.
     pub fn upgrade(&self) -> Result<u32, UpgradeError> {
-        self.upgrader.get().ok_or(UpgradeError::Embedded)?.upgrade()
+        self.history.upgrade(self.upgrader.get().ok_or(UpgradeError::Embedded).and_then(Upgrader::upgrade))
     }
 
     /// Whether another process could take over.

@@ -9,6 +9,7 @@
 mod compile;
 mod current;
 mod discovered;
+mod layer4;
 mod peers;
 mod routes;
 mod secrets;
@@ -16,5 +17,6 @@ mod served;
 
 pub use current::Current;
 pub use discovered::discovered;
+pub use layer4::{ServedLayer4, ServedTcp};
 pub use secrets::{Secrets, SecretsError};
 pub use served::{RetryPolicy, ServedListener, ServedPool, Snapshot};

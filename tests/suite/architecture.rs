@@ -26,9 +26,12 @@ const ARROWS: &[(&str, &[&str])] = &[
         "lifecycle",
         &["config", "snapshot", "store", "affinity", "pool", "health", "discovery", "listen", "tls"],
     ),
-    ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
+    ("l4", &["snapshot", "route", "affinity", "pool", "health", "telemetry", "listen"]),
     ("discovery", &["pool"]),
-    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "route", "affinity", "pool"]),
+    (
+        "admin",
+        &["config", "snapshot", "telemetry", "lifecycle", "listen", "route", "affinity", "pool", "store"],
+    ),
     ("error", &["config", "listen", "snapshot", "tls"]),
 ];
 

@@ -7,6 +7,7 @@ mod admin;
 mod affinity;
 mod discovery;
 mod health;
+mod layer4;
 mod listeners;
 mod pool_tls;
 mod pools;
@@ -96,13 +97,14 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     shared::warn_if_seeds_differ(&keys, &affinity_seed, &pools, around);
     let keys = secrets::keys(keys, around);
     let affinity_seed = secrets::affinity_seed(affinity_seed, around);
+    let layer4 = layer4::pools(&listeners, &pools, around);
     let listeners = listeners::listeners(listeners, &pools, around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
     let server = self::server(server, around);
     let system = server.as_ref().and_then(|server| server.ca_file.as_deref());
     // That it cannot be read is Pingora's to say, where it is used.
     let system = system.and_then(|path| Authorities::read(path).ok());
-    let pools = pools::pools(pools, system.as_ref(), around);
+    let pools = pools::pools(pools, system.as_ref(), &layer4, around);
     version.get()?;
     insecure_key_files.get()?;
     Some(Checked {

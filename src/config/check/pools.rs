@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::layer4::Layer4Pools;
 use super::{Surroundings, affinity, all, count, discovery, health, pool_tls, size};
 use crate::config::checked::{
     Backend, BackendState, Balance, Drain, Pool, PoolLimits, PoolTimeouts, Retries,
@@ -22,6 +23,7 @@ const MAX_BACKENDS: usize = 65_535;
 pub(super) fn pools(
     pools: Spanned<Named<model::Pool>>,
     system: Option<&Authorities>,
+    layer4: &Layer4Pools,
     around: &Surroundings<'_>,
 ) -> Option<Vec<Pool>> {
     let Named(entries) = pools.value?;
@@ -35,13 +37,14 @@ pub(super) fn pools(
         return None;
     }
     affinity::cookie_names_differ(&entries, around);
-    all(entries.into_iter().map(|(name, pool)| self::pool(name, pool.value?, system, around)))
+    all(entries.into_iter().map(|(name, pool)| self::pool(name, pool.value?, system, layer4, around)))
 }
 
 fn pool(
     name: Spanned<Name>,
     pool: model::Pool,
     system: Option<&Authorities>,
+    layer4: &Layer4Pools,
     around: &Surroundings<'_>,
 ) -> Option<Pool> {
     let model::Pool {
@@ -64,7 +67,7 @@ fn pool(
     let discovered = discovery.value.as_ref().is_none_or(Option::is_some);
     let backends = self::backends(backends, discovered, around);
     let discovery = discovery::discovery(discovery, around);
-    let affinity = affinity::affinity(affinity, around);
+    let affinity = affinity::affinity(affinity, layer4.has(&name), around);
     let health = health::health(health, around);
     let encrypted = !matches!(tls.get(), Some(None));
     let http = pool_tls::http(http, encrypted, around);
