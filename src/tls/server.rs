@@ -88,6 +88,8 @@ pub fn server_config(settings: &ServerSettings, tickets: &TicketKeys) -> Result<
     config.ticketer = Arc::clone(&tickets.0);
     // Tickets are with the client; a store of our own would be one more thing that clients can fill.
     config.session_storage = Arc::new(NoServerSessionStorage {});
+    // Ours has the stronger suites first; clients that need another order know TLS 1.3.
+    config.ignore_client_order = true;
     // No early data: it can be replayed (RFC 8446 section 8).
     config.max_early_data_size = 0;
     Ok(config)
