@@ -15,7 +15,7 @@ const RETRY_AFTER_S: &str = "5";
 
 /// Answers with a status of ours.
 pub(super) async fn own(session: &mut Session, code: u16) -> Result<bool> {
-    write(session, code).await?;
+    refuse(session, code).await?;
     Ok(true)
 }
 
@@ -31,7 +31,12 @@ pub(super) async fn hook_answer(session: &mut Session, answer: Answer) -> Result
         head.append_header(name, value)?;
     }
     head.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
-    let empty = answer.body.is_empty() || session.req_header().method == http::Method::HEAD;
+    write(session, head, Bytes::from(answer.body)).await
+}
+
+/// Writes an answer whose head is complete.
+pub(super) async fn write(session: &mut Session, head: ResponseHeader, body: Bytes) -> Result<bool> {
+    let empty = body.is_empty() || session.req_header().method == http::Method::HEAD;
     // The body of the request was not read, so the connection cannot go on behind it.
     if !session.is_body_empty() {
         session.set_keepalive(None);
@@ -41,7 +46,7 @@ pub(super) async fn hook_answer(session: &mut Session, answer: Answer) -> Result
         // In HTTP/2 the head alone does not end a response.
         session.finish_body().await?;
     } else {
-        session.write_response_body(Some(Bytes::from(answer.body)), true).await?;
+        session.write_response_body(Some(body), true).await?;
     }
     Ok(true)
 }
@@ -63,14 +68,14 @@ pub(super) async fn failure(session: &mut Session, error: &Error, _: &RequestCon
     let answered = session.response_written().is_some_and(|head| !head.status.is_informational());
     if code > 0
         && !answered
-        && let Err(error) = write(session, code).await
+        && let Err(error) = refuse(session, code).await
     {
         log::debug!("the client did not take the answer: {error}");
     }
     FailToProxy { error_code: code, can_reuse_downstream: false }
 }
 
-async fn write(session: &mut Session, code: u16) -> Result<()> {
+async fn refuse(session: &mut Session, code: u16) -> Result<()> {
     if is_grpc(session.req_header()) {
         let (head, trailers) = grpc_status(code)?;
         session.set_keepalive(None);
