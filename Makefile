@@ -27,13 +27,16 @@ deps: ## Install what the build needs, or say what to install
 # Its version is fixed: a newer one may find more, which is then a change of its own.
 SCHEMATHESIS := 4.32.5
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, promtool and schemathesis
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, promtool, curl, nghttp2, gRPC, testssl.sh and schemathesis
 	$(call install,redis-server,redis-server)
 	$(call install,pgbench,postgresql postgresql-contrib)
 	$(call install,mosquitto,mosquitto)
 	$(call install,mosquitto_sub,mosquitto-clients)
 	$(call install,openssl,openssl)
 	$(call install,promtool,prometheus)
+	$(call install,curl,curl)
+	$(call install,nghttp,nghttp2-client)
+	$(call install,testssl,testssl.sh)
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -q && apt-get install -q -y tomcat10 tomcat10-examples; \
@@ -63,9 +66,12 @@ test: deps ## Run all tests that need no other server
 	cargo build --examples
 	cargo test --lib --bins --test suite --test soak --test simulation --test survival
 	cargo test --doc
+	@if ! target/grpc/bin/python -c 'import grpc' 2>/dev/null; then \
+	  python3 -m venv target/grpc && target/grpc/bin/pip install -q grpcio; \
+	fi
 
-e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool
-	cargo test --test e2e --test replicas --test protocols -- --ignored --nocapture
+e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool, clients of HTTP/2, gRPC and TLS, and programs behind layer 4
+	cargo test --test e2e --test replicas --test protocols --test layer4 -- --ignored --nocapture
 
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what
 	cargo build --profile quick --bin steadfast --example survival

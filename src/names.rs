@@ -187,3 +187,11 @@ impl Outcome {
         }
     }
 }
+/// A version of the PROXY protocol, as it is written to backends.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Bytes.
+    V2,
+}

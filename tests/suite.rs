@@ -106,6 +106,8 @@ mod tls;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;
+#[path = "suite/upstream.rs"]
+mod upstream;
 #[cfg(test)]
 #[path = "suite/watched_files.rs"]
 mod watched_files;

@@ -52,6 +52,7 @@ mod played {
         key_rotation_with_late_replicas = 22,
         backend_full = 23,
         web_socket_reconnects = 24,
+        hundred_first_streams = 25,
         shared_cache_in_front = 26,
         load_spread = 27,
         six_at_once_after_a_death = 28,

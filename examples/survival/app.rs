@@ -120,10 +120,18 @@ impl App {
                 if page == "careless" {
                     lines.push_str("Cache-Control: public, max-age=600\r\n");
                 }
-                let old = known();
-                let count = old.and_then(|id| locked(&self.sessions).remove(&key(id))).unwrap_or(0) + 1;
-                let id = old.filter(|_| page != "login").cloned().unwrap_or_else(new_id);
-                locked(&self.sessions).insert((request.context.clone(), id.clone()), count);
+                let (old, id, count) = {
+                    // In one piece: parallel requests of one session find it all the time.
+                    let mut sessions = locked(&self.sessions);
+                    let old = request.presented.as_ref().filter(|id| sessions.contains_key(&key(id)));
+                    let count = old.and_then(|id| sessions.get(&key(id))).unwrap_or(&0) + 1;
+                    let id = old.filter(|_| page != "login").cloned().unwrap_or_else(new_id);
+                    if let Some(renamed) = old.filter(|old| **old != id) {
+                        sessions.remove(&key(renamed));
+                    }
+                    sessions.insert((request.context.clone(), id.clone()), count);
+                    (old, id, count)
+                };
                 lines.push_str(&format!("X-Session: {id}\r\nX-Count: {count}\r\n"));
                 if old != Some(&id) {
                     lines.push_str(&format!(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use cookie_store::{CookieStore, RawCookie};
 use socket2::{Domain, Socket, Type};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::contender::Failure;
@@ -63,6 +64,16 @@ pub(crate) struct Response {
 }
 
 impl Response {
+    /// What a head says of the server and the session.
+    fn new(status: u16, head: String) -> Self {
+        let mut response = Self { status, head, seen: Seen::default() };
+        let text = |name| response.fields(name).next().unwrap_or_default().to_owned();
+        let session = Some(text("x-session")).filter(|session| !session.is_empty());
+        let (verdict, server, boot) = (text("x-presented"), text("x-server"), text("x-boot"));
+        response.seen = Seen { verdict, server, boot, session, ..Seen::default() };
+        response
+    }
+
     /// The values of a header field.
     pub(crate) fn fields<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(": "));
@@ -109,6 +120,64 @@ impl Client {
                 None
             }
         }
+    }
+
+    /// Sends that many requests at once on one new connection of HTTP/2, each with the cookies of now, and takes the answers
+    /// that come.
+    pub(crate) fn streams(&mut self, path: &str, count: usize) -> Vec<Response> {
+        let presented = self.presented(path);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let answers = runtime.map_err(Failure::from).and_then(|runtime| {
+            runtime.block_on(async { timeout(PATIENCE, self.on_http2(path, count)).await? })
+        });
+        let mut answers = match answers {
+            Ok(answers) => answers,
+            Err(error) => {
+                self.judge.error(&format!("{path}: {error}"));
+                return Vec::new();
+            }
+        };
+        for answer in &mut answers {
+            answer.seen.presented.clone_from(&presented);
+            self.keep(path, answer);
+            if answer.status < 500 {
+                self.judge.see(&answer.seen);
+            } else {
+                self.judge.error(&format!("{path}: {}", answer.status));
+            }
+        }
+        answers
+    }
+
+    async fn on_http2(&self, path: &str, count: usize) -> Result<Vec<Response>, Failure> {
+        let stream = self.connect()?;
+        stream.set_nonblocking(true)?;
+        let (send, connection) = h2::client::handshake(tokio::net::TcpStream::from_std(stream)?).await?;
+        tokio::spawn(connection);
+        let mut waiting = Vec::new();
+        for _ in 0..count {
+            let url = url(path).ok_or("no path")?;
+            let mut request = http::Request::get(url.as_str()).header("user-agent", &self.agent);
+            // In crumbs, as browsers send them.
+            for (name, value) in self.jar.get_request_values(&url).filter(|(name, _)| self.sends(name)) {
+                request = request.header("cookie", format!("{name}={value}"));
+            }
+            let mut send = send.clone().ready().await?;
+            waiting.push(send.send_request(request.body(())?, true)?.0);
+        }
+        let mut answers = Vec::new();
+        for answer in waiting {
+            let (head, mut body) = answer.await?.into_parts();
+            while let Some(data) = body.data().await {
+                body.flow_control().release_capacity(data?.len())?;
+            }
+            let mut text = format!("HTTP/2 {}\r\n", head.status.as_u16());
+            for (name, value) in &head.headers {
+                text.push_str(&format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())));
+            }
+            answers.push(Response::new(head.status.as_u16(), text));
+        }
+        Ok(answers)
     }
 
     /// Opens a WebSocket and sends something through it.
@@ -249,7 +318,7 @@ impl Client {
         };
         let head = String::from_utf8_lossy(read.get(..end).unwrap_or_default()).into_owned();
         let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-        let mut response = Response { status, head, seen: Seen::default() };
+        let response = Response::new(status, head);
         if status != 101 {
             let length =
                 response.fields("content-length").find_map(|length| length.parse().ok()).unwrap_or(0_usize);
@@ -257,10 +326,6 @@ impl Client {
                 more(&mut connection, &mut read).map_err(|error| (error, false))?;
             }
         }
-        let text = |name| response.fields(name).next().unwrap_or_default().to_owned();
-        let session = Some(text("x-session")).filter(|session| !session.is_empty());
-        let (verdict, server, boot) = (text("x-presented"), text("x-server"), text("x-boot"));
-        response.seen = Seen { verdict, server, boot, session, ..Seen::default() };
         if !response.fields("connection").any(|value| value.eq_ignore_ascii_case("close")) {
             self.connection.0 = Some(connection);
         }

@@ -49,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) backends: Vec<Backend>,
     /// Requests in flight that one backend may have, where bounded; more wait.
     pub(crate) backend_limit: Option<u32>,
+    /// Whether clients speak HTTP/2, in cleartext and from the first byte on.
+    pub(crate) http2: bool,
     /// How often the key that seals cookies was changed, where there is one.
     pub(crate) key_generation: u32,
 }

@@ -34,6 +34,7 @@ impl Field {
         servers: usize,
         replicas: usize,
         backend_limit: Option<u32>,
+        http2: bool,
     ) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
         let plan = Plan {
@@ -41,6 +42,7 @@ impl Field {
             replicas,
             backends: Vec::new(),
             backend_limit,
+            http2,
             key_generation: 1,
         };
         let mut field = Self {

@@ -82,7 +82,8 @@ fn makers() -> Vec<Make> {
 }
 
 fn play(incident: &Incident, contender: Box<dyn Contender>) -> Result<judge::Count, Failure> {
-    let mut field = Field::new(contender, incident.servers, incident.replicas, incident.backend_limit)?;
+    let Incident { servers, replicas, backend_limit, http2, .. } = *incident;
+    let mut field = Field::new(contender, servers, replicas, backend_limit, http2)?;
     (incident.play)(&mut field)?;
     Ok(field.judge.count())
 }

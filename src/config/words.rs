@@ -6,11 +6,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value as Json;
 
 use super::checked::{
-    self, AffinityMode, Algorithm, BackendState, ClientName, FirstContact, Insert, OnLostBackend, ProxyVersion,
-    Removal, SameSite, Toggle,
+    self, AffinityMode, Algorithm, BackendState, ClientName, FirstContact, HttpVersion, Insert,
+    OnLostBackend, Removal, SameSite, Toggle,
 };
 use super::read::{Cursor, Read};
 use super::report::{Code, nearest};
+use crate::names::ProxyVersion;
 
 /// An enum that the configuration writes as a word.
 pub(super) trait Words: Sized + Copy + 'static {
@@ -147,6 +148,15 @@ impl Words for Protocol {
     const LATER: &'static [&'static str] = &["https", "tls", "udp"];
 }
 
+impl Words for HttpVersion {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("h1", Self::H1), ("h2", Self::H2), ("auto", Self::Auto)];
+}
+
+impl Words for ProxyVersion {
+    const WORDS: &'static [(&'static str, Self)] = &[("v1", Self::V1), ("v2", Self::V2)];
+}
+
 impl Words for TlsVersion {
     const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self(true)), ("1.3", Self(false))];
 }
@@ -165,10 +175,6 @@ impl Words for ClientName {
         ("rdp_cookie", Self::RdpCookie),
         ("mqtt_client_id", Self::MqttClientId),
     ];
-}
-
-impl Words for ProxyVersion {
-    const WORDS: &'static [(&'static str, Self)] = &[("v1", Self::V1), ("v2", Self::V2)];
 }
 
 impl Words for BackendState {

@@ -15,5 +15,5 @@ mod state;
 pub use active::{Check, CheckSpec};
 pub use monitor::{Monitor, Watched};
 pub use passive::probe_suspect;
-pub use probe::{DrainOn, HttpProbe, Look, is_our_shortage, probe_http, probe_tcp};
+pub use probe::{DrainOn, HttpProbe, Look, Secure, is_our_shortage, probe_http, probe_tcp};
 pub use state::{Observation, RiseFall};

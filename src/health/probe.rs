@@ -2,11 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use super::state::Observation;
 
@@ -18,10 +22,16 @@ const MAX_HEAD: usize = 16 * 1024;
 pub struct HttpProbe {
     /// The whole request, made once.
     request: Vec<u8>,
+    /// The same for HTTP/2.
+    uri: String,
     /// Inclusive ranges of good status codes.
     expect: Vec<(u16, u16)>,
     /// How the backend says that it drains, if it can.
     drain_on: Option<DrainOn>,
+    /// What is sent before anything else.
+    greeting: Vec<u8>,
+    http2: bool,
+    secure: Option<Secure>,
 }
 
 /// How a backend says that it drains: by any of these.
@@ -42,13 +52,87 @@ pub struct Look {
     pub drains: Option<bool>,
 }
 
+/// TLS for a check.
+#[derive(Clone, Debug)]
+pub struct Secure {
+    /// rustls' settings; `None`: it refused them, and every check fails.
+    pub config: Option<Arc<ClientConfig>>,
+    /// Whom the backend's certificate has to name.
+    pub name: Option<ServerName<'static>>,
+    /// A digest of all settings: equal ones check alike.
+    pub settings: u64,
+}
+
+impl PartialEq for Secure {
+    fn eq(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+}
+
+impl Eq for Secure {}
+
 impl HttpProbe {
     /// A GET of `path` with this `Host`.
     pub fn new(path: &str, host: &str, expect: Vec<(u16, u16)>) -> Self {
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: steadfast-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
         );
-        Self { request: request.into_bytes(), expect, drain_on: None }
+        let uri = format!("http://{host}{path}");
+        let (request, greeting) = (request.into_bytes(), Vec::new());
+        Self { request, uri, expect, drain_on: None, greeting, http2: false, secure: None }
+    }
+
+    /// The same, with bytes before it (a header of the PROXY protocol).
+    #[must_use]
+    pub fn greeting(self, greeting: &[u8]) -> Self {
+        Self { greeting: greeting.to_vec(), ..self }
+    }
+
+    /// The same in HTTP/2, or not.
+    #[must_use]
+    pub fn in_http2(self, http2: bool) -> Self {
+        Self { http2, ..self }
+    }
+
+    /// The same over TLS.
+    #[must_use]
+    pub fn over(self, secure: Secure) -> Self {
+        Self { uri: self.uri.replacen("http:", "https:", 1), secure: Some(secure), ..self }
+    }
+
+    /// What answers it.
+    async fn ask(&self, mut tcp: TcpStream) -> Option<Look> {
+        tcp.write_all(&self.greeting).await.ok()?;
+        let Some(secure) = &self.secure else { return self.ask_over(tcp).await };
+        let connector = TlsConnector::from(Arc::clone(secure.config.as_ref()?));
+        self.ask_over(connector.connect(secure.name.clone()?, tcp).await.ok()?).await
+    }
+
+    async fn ask_over(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<Look> {
+        if self.http2 {
+            return self.ask_http2(stream).await;
+        }
+        stream.write_all(&self.request).await.ok()?;
+        stream.flush().await.ok()?;
+        self.judge_head(&head(&mut stream, self.end()).await?)
+    }
+
+    async fn ask_http2(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<Look> {
+        let (mut send, connection) = h2::client::handshake(stream).await.ok()?;
+        let request = http::Request::get(&self.uri).header("user-agent", "steadfast-health").body(()).ok()?;
+        let answer = async {
+            std::future::poll_fn(|context| send.poll_ready(context)).await.ok()?;
+            let answer = send.send_request(request, true).ok()?.0.await.ok()?;
+            let said = |name: &str, value: Option<&str>| {
+                let mut values = answer.headers().get_all(name).iter();
+                values.any(|said| value.is_none_or(|value| said.as_bytes() == value.as_bytes()))
+            };
+            Some(self.judge(answer.status().as_u16(), said))
+        };
+        tokio::select! {
+            look = answer => look,
+            _ = connection => None,
+        }
     }
 
     /// A backend that answers so says that it drains.
@@ -57,32 +141,34 @@ impl HttpProbe {
         Self { drain_on, ..self }
     }
 
-    /// What an answer says: the status, and the header as far as it was read.
-    fn judge(&self, head: &[u8]) -> Option<Look> {
+    /// What the head of an answer in HTTP/1 says, as far as it was read.
+    fn judge_head(&self, head: &[u8]) -> Option<Look> {
         let rest = head.strip_prefix(b"HTTP/1.1 ").or_else(|| head.strip_prefix(b"HTTP/1.0 "))?;
         let status = std::str::from_utf8(rest.get(..3)?).ok()?.parse().ok()?;
-        let drains = self.drain_on.as_ref().map(|on| on.is_said_by(status, head));
+        let said = |name: &str, value: Option<&str>| {
+            let head = String::from_utf8_lossy(head);
+            let mut fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+            fields.any(|(field, said)| {
+                field.eq_ignore_ascii_case(name) && value.is_none_or(|value| said.trim() == value)
+            })
+        };
+        Some(self.judge(status, said))
+    }
+
+    /// What an answer says; `said` tells whether it has a field of that name, and of that value.
+    fn judge(&self, status: u16, said: impl Fn(&str, Option<&str>) -> bool) -> Look {
         let by_status = self.drain_on.as_ref().is_some_and(|on| within(&on.status, status));
+        let field = self.drain_on.as_ref().and_then(|on| on.header.as_ref());
+        let by_field = field.is_some_and(|(name, value)| said(name, value.as_deref()));
         let good = by_status || within(&self.expect, status);
         let observation = if good { Observation::Pass } else { Observation::PageFailed };
-        Some(Look { observation, drains: Some(drains.unwrap_or(false)) })
+        Look { observation, drains: Some(by_status || by_field) }
     }
 
     /// How much of an answer is needed: its first line, or its head where a field may say something.
     fn end(&self) -> &'static [u8] {
         let by_field = self.drain_on.as_ref().is_some_and(|on| on.header.is_some());
         if by_field { b"\r\n\r\n" } else { b"\n" }
-    }
-}
-
-impl DrainOn {
-    fn is_said_by(&self, status: u16, head: &[u8]) -> bool {
-        let Some((name, value)) = &self.header else { return within(&self.status, status) };
-        let head = String::from_utf8_lossy(head);
-        let field = head.lines().skip(1).filter_map(|line| line.split_once(':'));
-        let mut of_that_name = field.filter(|(field, _)| field.eq_ignore_ascii_case(name));
-        within(&self.status, status)
-            || of_that_name.any(|(_, said)| value.as_ref().is_none_or(|value| said.trim() == value))
     }
 }
 
@@ -115,11 +201,9 @@ pub async fn probe_http(address: SocketAddr, probe: &HttpProbe, limit: Duration)
     let mut connected = false;
     let failed = |observation| Look { observation, drains: None };
     let looked = timeout(limit, async {
-        let mut stream = TcpStream::connect(address).await.map_err(|error| not_connected(&error))?;
+        let stream = TcpStream::connect(address).await.map_err(|error| not_connected(&error))?;
         connected = true;
-        stream.write_all(&probe.request).await.or(Err(Observation::PageFailed))?;
-        let head = head(&mut stream, probe.end()).await.ok_or(Observation::PageFailed)?;
-        probe.judge(&head).ok_or(Observation::PageFailed)
+        probe.ask(stream).await.ok_or(Observation::PageFailed)
     });
     match looked.await {
         Ok(Ok(look)) => look,
@@ -129,7 +213,7 @@ pub async fn probe_http(address: SocketAddr, probe: &HttpProbe, limit: Duration)
     }
 }
 
-async fn head(stream: &mut TcpStream, end: &[u8]) -> Option<Vec<u8>> {
+async fn head(stream: &mut (impl AsyncRead + Unpin), end: &[u8]) -> Option<Vec<u8>> {
     let mut head = Vec::with_capacity(256);
     while memchr::memmem::find(&head, end).is_none() {
         if head.len() > MAX_HEAD || stream.read_buf(&mut head).await.ok()? == 0 {

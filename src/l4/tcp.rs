@@ -15,12 +15,10 @@ use super::running::{Moved, Running};
 use super::ties::Ties;
 use crate::affinity::{Flow, FlowNote, Origin};
 use crate::clock::{Now, Stamp};
-use crate::listen::{
-    Counts, ListenerFacts, ProxyHeader, ProxyVersion, Slot, proxy_header, read_proxy_header,
-};
+use crate::listen::{Counts, ListenerFacts, ProxyHeader, Slot, proxy_header, read_proxy_header};
 use crate::names::{BackendIndex, Outcome};
 use crate::route::PoolIndex;
-use crate::snapshot::{Current, ProxyGreeting, ServedLayer4, ServedPool, ServedTcp, Snapshot};
+use crate::snapshot::{Current, ServedLayer4, ServedPool, ServedTcp, Snapshot};
 use crate::telemetry::{self, CodeClass, Entry, Summary};
 
 /// A TCP listener: what its connections need.
@@ -97,8 +95,16 @@ impl TcpGate {
                 }
                 let took = Stamp::read().since(arrival.stamp);
                 let (listener, outcome) = (&self.facts.name, Outcome::Kept.as_str());
-                let summary =
-                    Summary { listener, request_id: None, route: None, went_to: None, outcome, status: 0, retries: 0, took };
+                let summary = Summary {
+                    listener,
+                    request_id: None,
+                    route: None,
+                    went_to: None,
+                    outcome,
+                    status: 0,
+                    retries: 0,
+                    took,
+                };
                 self.requests.add(&summary);
             }
         }
@@ -216,8 +222,7 @@ async fn flow(
 async fn greet(connected: &mut Connected, served: &ServedPool, ends: &Ends, first: &[u8]) -> Option<()> {
     let header = |version| proxy_header(version, ends.client, ends.server);
     let mut greeting = match served.proxy_protocol {
-        Some(ProxyGreeting::V1) => header(ProxyVersion::V1),
-        Some(ProxyGreeting::V2) => header(ProxyVersion::V2),
+        Some(version) => header(version),
         None => Vec::new(),
     };
     greeting.extend_from_slice(first);

@@ -18,6 +18,9 @@ use crate::route::Action;
 /// As text, so that a backend sees the customary case.
 const COOKIE: &str = "Cookie";
 
+/// What gRPC's requests want (RFC 9110 section 10.1.4), the one value that HTTP/2 allows.
+const TRAILERS: &str = "trailers";
+
 /// Prepares the request for one try. Starts from the client's own each time.
 pub(super) fn forward(
     proxy: &Proxy,
@@ -55,6 +58,10 @@ pub(super) fn forward(
         {
             request.insert_header(name, subject.clone())?;
         }
+    }
+    if placed.served.grpc && session.req_header().headers.get(header::TE).is_some_and(|te| te == TRAILERS) {
+        // Pingora takes it out with what belongs to one connection; some servers of gRPC refuse to serve without.
+        request.insert_header(header::TE, TRAILERS)?;
     }
     if let Some(route) = route {
         let id = request_id.as_ref().map(HeaderValue::as_bytes);

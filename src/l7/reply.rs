@@ -1,8 +1,8 @@
 //! Our own answers: short, private, never bound to a session.
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
-use pingora::http::ResponseHeader;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, Session};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
@@ -17,8 +17,7 @@ const RETRY_AFTER_S: &str = "5";
 
 /// Answers with a status of ours.
 pub(super) async fn own(session: &mut Session, ctx: &RequestContext, code: u16) -> Result<bool> {
-    let (head, body) = page(code, ctx)?;
-    session.write_error_response(head, body).await?;
+    refuse(session, ctx, code).await?;
     Ok(true)
 }
 
@@ -45,7 +44,10 @@ pub(super) async fn write(session: &mut Session, head: ResponseHeader, body: Byt
         session.set_keepalive(None);
     }
     session.write_response_header(Box::new(head), empty).await?;
-    if !empty {
+    if empty {
+        // In HTTP/2 the head alone does not end a response.
+        session.finish_body().await?;
+    } else {
         session.write_response_body(Some(body), true).await?;
     }
     Ok(true)
@@ -68,12 +70,55 @@ pub(super) async fn failure(session: &mut Session, error: &Error, ctx: &RequestC
     let answered = session.response_written().is_some_and(|head| !head.status.is_informational());
     if code > 0
         && !answered
-        && let Ok((head, body)) = page(code, ctx)
-        && let Err(error) = session.write_error_response(head, body).await
+        && let Err(error) = refuse(session, ctx, code).await
     {
         log::debug!("the client did not take the answer: {error}");
     }
     FailToProxy { error_code: code, can_reuse_downstream: false }
+}
+
+async fn refuse(session: &mut Session, ctx: &RequestContext, code: u16) -> Result<()> {
+    if is_grpc(session.req_header()) {
+        let (head, trailers) = grpc_status(code)?;
+        session.set_keepalive(None);
+        session.write_response_header(Box::new(head), false).await?;
+        return session.write_response_trailers(trailers).await;
+    }
+    let (head, body) = page(code, ctx)?;
+    session.write_error_response(head, body).await
+}
+
+/// Whether a client of gRPC asks, which reads trailers rather than statuses.
+fn is_grpc(head: &RequestHeader) -> bool {
+    let kind = head.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    head.version == http::Version::HTTP_2
+        && kind.is_some_and(|kind| {
+            matches!(kind.strip_prefix(b"application/grpc"), Some([] | [b'+' | b';', ..]))
+        })
+}
+
+/// A response without messages, and its status for gRPC.
+fn grpc_status(code: u16) -> Result<(ResponseHeader, HeaderMap)> {
+    // By gRPC's table of statuses for HTTP's, and RESOURCE_EXHAUSTED for what is too large.
+    let status: u16 = match code {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        408 | 504 => 4,
+        413 | 414 | 431 => 8,
+        429 | 502 | 503 => 14,
+        _ => 2,
+    };
+    let message = StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason());
+    let mut head = ResponseHeader::build(StatusCode::OK, Some(2))?;
+    head.insert_header(header::CONTENT_TYPE, "application/grpc")?;
+    head.insert_header(header::CACHE_CONTROL, "private, no-store")?;
+    let mut trailers = HeaderMap::with_capacity(2);
+    trailers.insert("grpc-status", HeaderValue::from(status));
+    let message = HeaderValue::try_from(format!("{code} {}", message.unwrap_or("Error")));
+    trailers.extend(message.ok().map(|message| (HeaderName::from_static("grpc-message"), message)));
+    Ok((head, trailers))
 }
 
 /// The listener's page for a status, or one line of text.

@@ -38,6 +38,8 @@ pub(super) fn after_failed_exchange(
 ) -> Box<Error> {
     // Undecided errors panic when asked.
     error.retry.decide_reuse(client_reused);
+    // HTTP/2 tells of requests that nobody has looked at: refused, or sent behind the backend's farewell.
+    let unseen = error.retry() && matches!(error.etype(), ErrorType::H2Error | ErrorType::H2Downgrade);
     error.set_retry(false);
     let Some(placed) = ctx.placed() else { return error };
     let way = failed_try(error.etype());
@@ -52,14 +54,21 @@ pub(super) fn after_failed_exchange(
             | ErrorType::ReadError
             | ErrorType::WriteError
             | ErrorType::InvalidHTTPHeader
+            | ErrorType::H2Error
+            | ErrorType::H2Downgrade
+            | ErrorType::InvalidH2
     );
     if *error.esource() != ErrorSource::Upstream || answered || !broken {
         return error;
     }
-    if !client_reused && *error.etype() != ErrorType::InvalidHTTPHeader {
+    let connection_broke = !matches!(
+        error.etype(),
+        ErrorType::InvalidHTTPHeader | ErrorType::H2Error | ErrorType::H2Downgrade | ErrorType::InvalidH2
+    );
+    if !client_reused && connection_broke {
         suspect(placed);
     }
-    let repeatable = is_idempotent(&session.req_header().method)
+    let repeatable = (unseen || is_idempotent(&session.req_header().method))
         && !session.as_ref().retry_buffer_truncated()
         && *error.etype() != ErrorType::InvalidHTTPHeader;
     let again = repeatable && placed.served.retries.on_reset && one_more(placed);

@@ -12,6 +12,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub use crate::names::ProxyVersion;
+
 /// Longest header of version 1, its CRLF included (section 2.1).
 const MAX_V1: usize = 107;
 /// What version 2 has before the addresses.
@@ -46,15 +48,6 @@ pub enum ProxyHeaderError {
     /// The connection ended or broke.
     #[error("the connection ended before its PROXY protocol header: {0}")]
     Broken(#[from] std::io::Error),
-}
-
-/// The version that is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ProxyVersion {
-    /// A line of text.
-    V1,
-    /// Bytes.
-    V2,
 }
 
 /// Reads the header, and nothing beyond it.

@@ -3,11 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-use pingora::upstreams::peer::HttpPeer;
-use siphasher::sip::SipHasher24;
-
 use super::layer4;
+use super::peers::{check_spec, peer};
 use super::secrets::Secrets;
 use super::served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
 use crate::affinity::{
@@ -16,11 +13,11 @@ use crate::affinity::{
 use crate::clock::Now;
 use crate::config::Checked;
 use crate::config::checked;
-use crate::health::{Check, CheckSpec, DrainOn, HttpProbe};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::PoolIndex;
 use crate::store::{EngineSettings, KeptPool, SharedTable};
 use crate::telemetry::{PoolMeter, SessionBook};
+use http::{HeaderName, HeaderValue};
 
 impl Snapshot {
     /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
@@ -87,6 +84,8 @@ fn served(
     };
     let check = config.health.check.as_ref().map(|check| Arc::new(check_spec(check, &config)));
     let peers = config.backends.iter().map(|backend| peer(&config, backend)).collect();
+    let (tunnel, grpc) = (config.timeouts.tunnel, config.http != checked::HttpVersion::H1);
+    let proxy_protocol = config.proxy_protocol;
     let retries = RetryPolicy {
         attempts: config.retries.attempts,
         on_connect: config.retries.on_connect,
@@ -109,7 +108,6 @@ fn served(
     let says_drain =
         matches!(&config.health.check, Some(checked::Check::Http(http)) if http.drain_on.is_some());
     let (flows, connect_timeout) = (config.affinity.clients.map(layer4::flows), config.timeouts.connect);
-    let proxy_protocol = config.proxy_protocol.map(layer4::greeting);
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
@@ -154,6 +152,9 @@ fn served(
         pool: Arc::new(pool),
         policy: policy(config.affinity, binding, &secrets.keys, learned),
         peers,
+        tunnel,
+        grpc,
+        proxy_protocol,
         retries,
         check,
         kept,
@@ -161,7 +162,6 @@ fn served(
         book,
         flows,
         connect_timeout,
-        proxy_protocol,
         meter,
     }
 }
@@ -210,45 +210,6 @@ fn backend(backend: checked::Backend) -> BackendSpec {
             checked::BackendState::Draining => AdminState::Draining,
             checked::BackendState::Maintenance => AdminState::Maintenance,
         },
-    }
-}
-
-/// Everything that a connection depends on is in its reuse key, or a reload would share connections that were
-/// made under other settings.
-fn peer(pool: &checked::Pool, backend: &checked::Backend) -> HttpPeer {
-    let mut peer = HttpPeer::new(backend.address, false, String::new());
-    let timeouts = &pool.timeouts;
-    peer.options.connection_timeout = Some(timeouts.connect);
-    peer.options.total_connection_timeout = Some(timeouts.connect);
-    peer.options.read_timeout = Some(timeouts.read);
-    peer.options.write_timeout = Some(timeouts.write);
-    peer.options.idle_timeout = Some(timeouts.idle);
-    let settings = format!("{}\0{}\0{timeouts:?}", pool.name, backend.id);
-    peer.group_key = SipHasher24::new_with_key(b"steadfast peer 1").hash(settings.as_bytes());
-    peer
-}
-
-fn check_spec(check: &checked::Check, pool: &checked::Pool) -> CheckSpec {
-    let health = &pool.health;
-    let probe = |http: &checked::HttpCheck, backend: &checked::Backend| {
-        let address = backend.address.to_string();
-        let probe = HttpProbe::new(&http.path, http.host.as_deref().unwrap_or(&address), http.expect.clone());
-        let drain_on =
-            |on: &checked::DrainOn| DrainOn { status: on.status.clone(), header: on.header.clone() };
-        probe.draining_on(http.drain_on.as_ref().map(drain_on))
-    };
-    CheckSpec {
-        check: match check {
-            checked::Check::Tcp => Check::Tcp,
-            checked::Check::Http(http) => {
-                Check::Http(pool.backends.iter().map(|backend| probe(http, backend)).collect())
-            }
-        },
-        interval: health.interval,
-        timeout: health.timeout,
-        rise: health.rise,
-        fall: health.fall,
-        drain_deadline: pool.drain.deadline,
     }
 }
 

@@ -31,15 +31,6 @@ pub struct ServedTcp {
     pub user_timeout: Option<Duration>,
 }
 
-/// The header of the PROXY protocol that backends get.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ProxyGreeting {
-    /// Version 1: a line of text.
-    V1,
-    /// Version 2: bytes.
-    V2,
-}
-
 /// What a listener speaks at layer 4.
 #[derive(Clone, Debug)]
 pub enum ServedLayer4 {
@@ -90,12 +81,5 @@ pub(super) fn flows(clients: checked::Clients) -> FlowPolicy {
             checked::ClientName::RdpCookie => ClientName::RdpCookie,
             checked::ClientName::MqttClientId => ClientName::MqttClientId,
         }),
-    }
-}
-
-pub(super) fn greeting(version: checked::ProxyVersion) -> ProxyGreeting {
-    match version {
-        checked::ProxyVersion::V1 => ProxyGreeting::V1,
-        checked::ProxyVersion::V2 => ProxyGreeting::V2,
     }
 }

@@ -10,12 +10,13 @@ mod compile;
 mod current;
 mod discovered;
 mod layer4;
+mod peers;
 mod routes;
 mod secrets;
 mod served;
 
 pub use current::Current;
 pub use discovered::discovered;
-pub use layer4::{ProxyGreeting, ServedLayer4, ServedTcp};
+pub use layer4::{ServedLayer4, ServedTcp};
 pub use secrets::{Secrets, SecretsError};
 pub use served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};

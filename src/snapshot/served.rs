@@ -8,11 +8,11 @@ use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
-use super::layer4::{ProxyGreeting, ServedLayer4};
+use super::layer4::ServedLayer4;
 use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
-use crate::names::{BackendIndex, ListenerName, PoolName};
+use crate::names::{BackendIndex, ListenerName, PoolName, ProxyVersion};
 use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{KeptPool, SharedTable};
@@ -132,6 +132,12 @@ pub struct ServedPool {
     pub policy: Policy,
     /// How each backend is connected to, in the pool's order.
     pub(super) peers: Vec<HttpPeer>,
+    /// How long both sides of a tunnel or a stream may be silent.
+    pub tunnel: Duration,
+    /// Whether backends may be spoken to in HTTP/2, which gRPC needs.
+    pub grpc: bool,
+    /// How backends are told of the client before anything else, if so.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// When a request is tried again.
     pub retries: RetryPolicy,
     /// Its active check.
@@ -146,8 +152,6 @@ pub struct ServedPool {
     pub flows: Option<FlowPolicy>,
     /// For a connection to a backend.
     pub connect_timeout: Duration,
-    /// In a pool of layer 4: the header that tells backends the client's address, if they want one.
-    pub proxy_protocol: Option<ProxyGreeting>,
     /// What its requests came to.
     pub meter: PoolMeter,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::file::{FileError, read};
 
@@ -32,10 +33,12 @@ impl Authorities {
         }
         let mut store = RootCertStore::empty();
         for certificate in &certificates {
+            let bad = "has a certificate that is not understood";
             let added = store.add(certificate.clone());
-            added.map_err(|error| {
-                FileError::new(path, format!("has a certificate that is not understood: {error}"), HELP)
-            })?;
+            added.map_err(|error| FileError::new(path, format!("{bad}: {error}"), HELP))?;
+            // Pingora reads it by this parser, and would panic.
+            let parsed = X509Certificate::from_der(certificate);
+            parsed.map_err(|error| FileError::new(path, format!("{bad}: {error}"), HELP))?;
         }
         Ok(Self { certificates, store: Arc::new(store) })
     }

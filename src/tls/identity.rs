@@ -39,7 +39,10 @@ impl Identity {
         let Some(leaf) = chain.first() else {
             return Err(FileError::new(certificate, "has no certificate", CHAIN));
         };
+        // Pingora reads the whole chain by this parser, and would panic.
+        let understood = chain.iter().all(|certificate| X509Certificate::from_der(certificate).is_ok());
         let (names, expires_s) = described(leaf)
+            .filter(|_| understood)
             .ok_or_else(|| FileError::new(certificate, "has a certificate that is not understood", CHAIN))?;
         let mut bytes = read(key)?;
         let parsed = PrivateKeyDer::from_pem_slice(&bytes);

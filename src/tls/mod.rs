@@ -2,11 +2,12 @@
 //!
 //! [`Identity`] and [`Authorities`] are files that were read and understood; `config` reads them, so that a bad file is a
 //! problem with a position and changes nothing. [`server_config`] makes what a listener speaks, with a
-//! resolver that finds the certificate by server name. [`Subject`](subject_of) is what a client's certificate says of it.
+//! resolver that finds the certificate by server name; [`client_config`] what backends are asked with. [`Subject`](subject_of) is what a client's certificate says of it.
 //!
 //! Uses nothing of ours: no file is read and no clock asked but by who calls it.
 
 mod authorities;
+mod client;
 mod file;
 mod identity;
 mod resolver;
@@ -14,6 +15,7 @@ mod server;
 mod subject;
 
 pub use authorities::Authorities;
+pub use client::client_config;
 pub use file::FileError;
 pub use identity::Identity;
 pub use resolver::Resolver;

@@ -37,6 +37,12 @@ pub struct ClientAuth {
 #[error("TLS cannot be set up: {0}")]
 pub struct TlsError(String);
 
+impl TlsError {
+    pub(super) fn new(error: &dyn std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// The keys that session tickets are sealed with: made anew by each process, changed by themselves every six hours.
 #[derive(Clone, Debug)]
 pub struct TicketKeys(Arc<dyn ProducesTickets>);
@@ -47,7 +53,7 @@ impl TicketKeys {
     /// # Errors
     /// The system gives no random bytes.
     pub fn new() -> Result<Self, TlsError> {
-        Ticketer::new().map(Self).map_err(|error| TlsError(error.to_string()))
+        Ticketer::new().map(Self).map_err(|error| TlsError::new(&error))
     }
 }
 
@@ -57,12 +63,11 @@ impl TicketKeys {
 /// # Errors
 /// rustls refuses them.
 pub fn server_config(settings: &ServerSettings, tickets: &TicketKeys) -> Result<ServerConfig, TlsError> {
-    let refused = |error: &dyn std::fmt::Display| TlsError(error.to_string());
     let provider = Arc::new(default_provider());
     let versions: &[_] = if settings.tls12 { &[&TLS13, &TLS12] } else { &[&TLS13] };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
-        .map_err(|error| refused(&error))?;
+        .map_err(|error| TlsError::new(&error))?;
     let builder = match &settings.clients {
         None => builder.with_no_client_auth(),
         Some(clients) => {
@@ -71,7 +76,7 @@ pub fn server_config(settings: &ServerSettings, tickets: &TicketKeys) -> Result<
                 provider,
             );
             let verifier = if clients.required { verifier } else { verifier.allow_unauthenticated() };
-            builder.with_client_cert_verifier(verifier.build().map_err(|error| refused(&error))?)
+            builder.with_client_cert_verifier(verifier.build().map_err(|error| TlsError::new(&error))?)
         }
     };
     let identities = settings.identities.iter().map(AsRef::as_ref);
@@ -83,6 +88,8 @@ pub fn server_config(settings: &ServerSettings, tickets: &TicketKeys) -> Result<
     config.ticketer = Arc::clone(&tickets.0);
     // Tickets are with the client; a store of our own would be one more thing that clients can fill.
     config.session_storage = Arc::new(NoServerSessionStorage {});
+    // Ours has the stronger suites first; clients that need another order know TLS 1.3.
+    config.ignore_client_order = true;
     // No early data: it can be replayed (RFC 8446 section 8).
     config.max_early_data_size = 0;
     Ok(config)

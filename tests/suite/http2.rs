@@ -9,7 +9,7 @@ use bytes::Bytes;
 use h2::Reason;
 
 use crate::support::app::App;
-use crate::support::balancer::{Balancer, SHARED, apps};
+use crate::support::balancer::{Balancer, SHARED, apps, checked, configuration};
 use crate::support::eventually::{PATIENCE, eventually};
 use crate::support::exchange::{Connection, request};
 use crate::support::http2::{Http2, Raw, frame, plain_get, receive};
@@ -248,4 +248,30 @@ async fn a_stop_says_goodbye_and_streams_finish() {
         }
     }
     stopping.await.unwrap();
+}
+
+/// Answers without a body.
+struct Empty;
+
+impl steadfast::hooks::Hook for Empty {
+    type State = ();
+
+    fn on_request(
+        &self,
+        _: &mut steadfast::hooks::RequestView<'_>,
+        (): &mut (),
+    ) -> Result<steadfast::hooks::Verdict, steadfast::hooks::BoxError> {
+        Ok(steadfast::hooks::Verdict::Answer(steadfast::hooks::Answer::new(http::StatusCode::NO_CONTENT)))
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_a_body_ends() {
+    let (apps, folder) = (apps(1), tempfile::tempdir().unwrap());
+    let text = configuration(&apps, SHARED, CLEARTEXT, "");
+    let bound = steadfast::Steadfast::from_checked(checked(&text, folder.path())).hook(Empty).bind().unwrap();
+    let address = bound.addresses()[0].1;
+    let _running = bound.spawn().unwrap();
+    let answer = Http2::cleartext(address).await.get("/", &[]).await.unwrap();
+    assert_eq!((answer.status, answer.body.as_str()), (204, ""));
 }

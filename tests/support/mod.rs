@@ -4,6 +4,7 @@
 //! Declare it `#[cfg(test)] mod support;`: Clippy then counts these files as tests, where `unwrap` is welcome.
 
 pub(crate) mod app;
+pub(crate) mod backend;
 pub(crate) mod balancer;
 pub(crate) mod client;
 pub(crate) mod core;

@@ -164,7 +164,12 @@ fn configuration(plan: &Plan, address: SocketAddr) -> Result<String, Failure> {
     let keys: Vec<_> = order.map(key).collect();
     writeln!(text, "keys: [ {} ]", keys.join(", "))?;
     text.push_str("affinity_seed: { value: survival-survival-1 }\n");
-    writeln!(text, "listeners:\n  - {{ name: web, address: \"{address}\", routes: [ {{ pool: app }} ] }}")?;
+    let http2 = plan.http2;
+    writeln!(
+        text,
+        "listeners:\n  - name: web\n    address: \"{address}\"\n    http2: {{ cleartext: {http2} }}"
+    )?;
+    text.push_str("    routes: [ { pool: app } ]\n");
     text.push_str("pools:\n  app:\n    backends:\n");
     for backend in &plan.backends {
         let state = if backend.draining { "draining" } else { "up" };

@@ -1,5 +1,6 @@
 //! What clients do, or have done to them.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use crate::client::{Client, Holds};
@@ -145,6 +146,22 @@ pub(super) fn web_socket(field: &mut Field) -> Result<(), Failure> {
         (0..4).for_each(|_| drop(client.web_socket()));
         client.leave();
         client.get("/page");
+    }
+    Ok(())
+}
+
+/// The first page of an application over HTTP/2: a hundred requests on one connection before any cookie has come.
+pub(super) fn hundred_streams(field: &mut Field) -> Result<(), Failure> {
+    for _ in 0..10 {
+        let mut client = field.client()?;
+        let answers = client.streams("/page", 100);
+        let servers: BTreeSet<_> = answers.iter().map(|answer| answer.seen.server.as_str()).collect();
+        if answers.len() != 100 || servers.len() != 1 {
+            let (count, servers) = (answers.len(), servers.len());
+            field.judge.broken(&format!("100 first streams got {count} answers of {servers} servers"));
+        }
+        // From now on with what the last of them have set, each time on another connection.
+        (0..4).for_each(|_| drop(client.streams("/page", 10)));
     }
     Ok(())
 }

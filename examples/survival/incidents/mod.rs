@@ -19,6 +19,8 @@ pub(crate) struct Incident {
     pub(crate) replicas: usize,
     /// Requests in flight that a server may have.
     pub(crate) backend_limit: Option<u32>,
+    /// Whether clients speak HTTP/2, in cleartext and from the first byte on.
+    pub(crate) http2: bool,
     /// Plays it; the judge watches.
     pub(crate) play: fn(&mut Field) -> Result<(), Failure>,
 }
@@ -29,7 +31,7 @@ const fn incident(
     replicas: usize,
     play: fn(&mut Field) -> Result<(), Failure>,
 ) -> Incident {
-    Incident { number, name, servers: 3, replicas, backend_limit: None, play }
+    Incident { number, name, servers: 3, replicas, backend_limit: None, http2: false, play }
 }
 
 /// All of them.
@@ -59,6 +61,10 @@ pub(crate) fn all() -> Vec<Incident> {
         incident(22, "key rotation, replicas late", 2, balancers::rotation),
         Incident { backend_limit: Some(4), ..incident(23, "backend full", 1, limits::full) },
         incident(24, "WebSocket reconnects", 1, clients::web_socket),
+        Incident {
+            http2: true,
+            ..incident(25, "HTTP/2: 100 first streams at once", 1, clients::hundred_streams)
+        },
         incident(26, "a shared cache in front", 1, clients::shared_cache),
         incident(27, "load spread", 1, limits::spread),
         incident(28, "six at once after a death, two replicas", 2, failures::six_after_death),

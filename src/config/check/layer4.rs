@@ -78,7 +78,8 @@ fn refuse<'m>(keys: impl IntoIterator<Item = Key<'m>>, what: &str, around: &Surr
 fn http_keys(pool: &model::Pool) -> Vec<Key<'_>> {
     const ADDRESS: &str = "remove it: clients are told apart by `source_address`";
     const IDLE: &str = "remove it, and use `tcp.idle` of the listener";
-    let mut keys = Vec::new();
+    const BYTES: &str = "remove it: what clients send goes on as it is";
+    let mut keys = vec![key(&pool.tls, BYTES), key(&pool.http, BYTES)];
     if let Some(affinity) = pool.affinity.get() {
         keys.extend([
             key(&affinity.application_cookie, ADDRESS),
@@ -94,7 +95,12 @@ fn http_keys(pool: &model::Pool) -> Vec<Key<'_>> {
         keys.extend(learn.map(|learn| key(&learn.idle, "remove it, and use `source_address: { idle: … }`")));
     }
     if let Some(timeouts) = pool.timeouts.get() {
-        keys.extend([key(&timeouts.read, IDLE), key(&timeouts.write, IDLE), key(&timeouts.idle, IDLE)]);
+        keys.extend([
+            key(&timeouts.read, IDLE),
+            key(&timeouts.write, IDLE),
+            key(&timeouts.tunnel, IDLE),
+            key(&timeouts.idle, IDLE),
+        ]);
     }
     let retries = pool.retries.get();
     keys.extend(retries.map(|retries| key(&retries.on, "remove it: only a connect can be tried again")));
@@ -107,8 +113,7 @@ fn http_keys(pool: &model::Pool) -> Vec<Key<'_>> {
 
 fn layer4_keys(pool: &model::Pool) -> Vec<Key<'_>> {
     let help = "remove it: `first_contact: client` places new clients by their address, and their sessions are kept by cookies";
-    const FORWARDED: &str = "remove it: backends of HTTP are told by `X-Forwarded-For`";
-    let mut keys = vec![key(&pool.proxy_protocol, FORWARDED)];
+    let mut keys = Vec::new();
     if let Some(affinity) = pool.affinity.get() {
         keys.extend([key(&affinity.source_address, help), key(&affinity.client_name, help)]);
     }

@@ -11,6 +11,7 @@ mod headers;
 mod health;
 mod layer4;
 mod listeners;
+mod pool_tls;
 mod pools;
 mod routes;
 mod secrets;
@@ -31,6 +32,7 @@ use super::text::FilePath;
 use super::units::Whole;
 use super::variables::Environment;
 use super::words::{InsecureFiles, Word};
+use crate::tls::Authorities;
 
 /// What a configuration is checked against besides itself.
 pub(super) struct Surroundings<'a> {
@@ -110,12 +112,16 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let layer4 = layer4::pools(&listeners, &pools, around);
     let listeners = listeners::listeners(listeners, &pools, around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
-    let pools = pools::pools(pools, &layer4, around);
+    let server = self::server(server, around);
+    let system = server.as_ref().and_then(|server| server.ca_file.as_deref());
+    // That it cannot be read is Pingora's to say, where it is used.
+    let system = system.and_then(|path| Authorities::read(path).ok());
+    let pools = pools::pools(pools, system.as_ref(), &layer4, around);
     let watch = reload.value.and_then(|reload| reload.watch.value);
     version.get()?;
     insecure_key_files.get()?;
     Some(Checked {
-        server: self::server(server, around)?,
+        server: server?,
         state_dir: around.path(state_dir.get()?),
         keys: keys?,
         affinity_seed: affinity_seed?,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::layer4::Layer4Pools;
-use super::{Surroundings, affinity, all, count, discovery, health, size};
+use super::{Surroundings, affinity, all, count, discovery, health, pool_tls, size};
 use crate::config::checked::{
     Backend, BackendState, Balance, Drain, Pool, PoolLimits, PoolTimeouts, Retries,
 };
@@ -14,6 +14,7 @@ use crate::config::report::Code;
 use crate::config::text::Name;
 use crate::config::words::{RetryOn, Word};
 use crate::names::{BackendId, PoolName};
+use crate::tls::Authorities;
 
 /// More backends than `BackendIndex` can count.
 const MAX_BACKENDS: usize = 65_535;
@@ -21,6 +22,7 @@ const MAX_BACKENDS: usize = 65_535;
 /// Checks all pools.
 pub(super) fn pools(
     pools: Spanned<Named<model::Pool>>,
+    system: Option<&Authorities>,
     layer4: &Layer4Pools,
     around: &Surroundings<'_>,
 ) -> Option<Vec<Pool>> {
@@ -35,12 +37,13 @@ pub(super) fn pools(
         return None;
     }
     affinity::cookie_names_differ(&entries, around);
-    all(entries.into_iter().map(|(name, pool)| self::pool(name, pool.value?, layer4, around)))
+    all(entries.into_iter().map(|(name, pool)| self::pool(name, pool.value?, system, layer4, around)))
 }
 
 fn pool(
     name: Spanned<Name>,
     pool: model::Pool,
+    system: Option<&Authorities>,
     layer4: &Layer4Pools,
     around: &Surroundings<'_>,
 ) -> Option<Pool> {
@@ -50,6 +53,8 @@ fn pool(
         balance,
         affinity,
         health,
+        tls,
+        http,
         timeouts,
         proxy_protocol,
         retries,
@@ -64,6 +69,9 @@ fn pool(
     let discovery = discovery::discovery(discovery, around);
     let affinity = affinity::affinity(affinity, layer4.has(&name), around);
     let health = health::health(health, around);
+    let encrypted = !matches!(tls.get(), Some(None));
+    let http = pool_tls::http(http, encrypted, around);
+    let tls = pool_tls::tls(tls, system, around);
     Some(Pool {
         name: PoolName::new(&name.value?.0),
         backends: backends?,
@@ -71,6 +79,8 @@ fn pool(
         balance: self::balance(balance)?,
         affinity: affinity?,
         health: health?,
+        tls: tls?,
+        http: http?,
         timeouts: self::timeouts(timeouts)?,
         proxy_protocol: proxy_protocol.value?.map(|Word(version)| version),
         retries: self::retries(retries)?,
@@ -165,6 +175,7 @@ fn timeouts(timeouts: Spanned<model::PoolTimeouts>) -> Option<PoolTimeouts> {
         connect: timeouts.connect.value?.0,
         read: timeouts.read.value?.0,
         write: timeouts.write.value?.0,
+        tunnel: timeouts.tunnel.value?.0,
         idle: timeouts.idle.value?.0,
     })
 }

@@ -39,15 +39,6 @@ pub struct TlsRoute {
     pub pool: usize,
 }
 
-/// The header of the PROXY protocol that backends get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProxyVersion {
-    /// A line of text.
-    V1,
-    /// Bytes.
-    V2,
-}
-
 /// A name that a client gives itself in its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientName {

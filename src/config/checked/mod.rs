@@ -9,6 +9,7 @@ mod health;
 mod layer4;
 mod listener;
 mod pool;
+mod pool_tls;
 mod route;
 mod server;
 
@@ -22,9 +23,10 @@ pub use self::affinity::{
 };
 pub use self::headers::{ErrorPage, ForwardedBy, Headers};
 pub use self::health::{Check, DrainOn, Health, HttpCheck, Passive};
-pub use self::layer4::{ClientName, Clients, Layer4, ProxyVersion, Tcp, TlsRoute};
+pub use self::layer4::{ClientName, Clients, Layer4, Tcp, TlsRoute};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
+pub use self::pool_tls::{HttpVersion, PoolTls};
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};
 pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Affinity, Discovery, Drain, Health, ProxyVersion, Removal};
-use crate::names::{BackendId, PoolName};
+use super::{Affinity, Discovery, Drain, Health, HttpVersion, PoolTls, Removal};
+use crate::names::{BackendId, PoolName, ProxyVersion};
 
 /// Backends that serve the same application.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,10 +23,14 @@ pub struct Pool {
     pub affinity: Affinity,
     /// How backends are watched.
     pub health: Health,
+    /// TLS towards backends, unless they are spoken to in cleartext.
+    pub tls: Option<PoolTls>,
+    /// What is spoken to them.
+    pub http: HttpVersion,
+    /// How they are told of the client before anything else, if so.
+    pub proxy_protocol: Option<ProxyVersion>,
     /// Bounds on how long a backend may take.
     pub timeouts: PoolTimeouts,
-    /// In a pool of layer 4: the header that tells backends the client's address, if any.
-    pub proxy_protocol: Option<ProxyVersion>,
     /// When a request is tried again.
     pub retries: Retries,
     /// Bounds on what each backend is given at once, if any.
@@ -119,6 +123,8 @@ pub struct PoolTimeouts {
     pub read: Duration,
     /// For one write to it. Default 60 s.
     pub write: Duration,
+    /// Silence on both sides of a tunnel or a stream. Default 1 h.
+    pub tunnel: Duration,
     /// That an idle connection to it is kept. Default 15 s: below Tomcat's own 20 s.
     pub idle: Duration,
 }

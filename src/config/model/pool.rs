@@ -1,13 +1,14 @@
 //! `pools`: backends that serve the same application.
 
-use super::{Affinity, Discovery, Health};
-use crate::config::checked::{Algorithm, BackendState, ProxyVersion, Removal};
+use super::{Affinity, Discovery, Health, PoolHttp, PoolTls};
+use crate::config::checked::{Algorithm, BackendState, Removal};
 use crate::config::collections::OneOrMany;
 use crate::config::network::Address;
-use crate::config::read::{Spanned, instead, keys, later};
+use crate::config::read::{Spanned, keys, later};
 use crate::config::text::{Name, Switch};
 use crate::config::units::{Factor, Time, Whole};
 use crate::config::words::{RetryOn, Word};
+use crate::names::ProxyVersion;
 
 keys! {
     /// Backends that serve the same application.
@@ -23,11 +24,15 @@ keys! {
         affinity: Affinity = "{}",
         /// How backends are watched.
         health: Health = "{}",
+        /// Encrypts what is spoken to backends; null: cleartext.
+        tls: Option<PoolTls> = "null",
+        /// What is spoken to backends.
+        http: PoolHttp = "{}",
+        /// Tells backends of the client by the PROXY protocol, before anything else: `v1` or `v2`; null: not. Each connection of a
+        /// client gets connections of its own then.
+        proxy_protocol: Option<Word<ProxyVersion>> = "null",
         /// Bounds on how long a backend may take.
         timeouts: PoolTimeouts = "{}",
-        /// At layer 4: the header of the PROXY protocol that each connection to a backend begins with, to tell it the client's
-        /// address: `v1` or `v2`; null: none.
-        proxy_protocol: Option<Word<ProxyVersion>> = "null",
         /// When a request is tried again.
         retries: Retries = "{}",
         /// Bounds on what each backend is given at once.
@@ -38,10 +43,6 @@ keys! {
         /// How backends drain.
         drain: Drain = "{}",
     }
-    refused [
-        instead("tls", "remove it; backends are spoken to without TLS"),
-        instead("http", "remove it; backends are spoken to in HTTP/1.1"),
-    ]
 }
 
 keys! {
@@ -109,6 +110,8 @@ keys! {
         read: Time = "60s",
         /// For one write to it.
         write: Time = "60s",
+        /// Silence on both sides of a WebSocket or another tunnel, of gRPC, and of server-sent events.
+        tunnel: Time = "1h",
         /// That an idle connection to it is kept; below the backend's own, which is 20 s in Tomcat.
         idle: Time = "15s",
     }

@@ -55,6 +55,7 @@ impl Configuration<'_> {
     }
 
     fn frontend(&self) -> String {
+        let protocol = if self.plan.http2 { " proto h2" } else { "" };
         // `retry-on empty-response` is for requests whose replay "has no consequence": METH_GET is GET and HEAD.
         format!(
             "defaults\n\
@@ -70,7 +71,7 @@ impl Configuration<'_> {
             \x20   retry-on conn-failure empty-response\n\
             \x20   load-server-state-from-file global\n\n\
             frontend web\n\
-            \x20   bind {}\n\
+            \x20   bind {}{protocol}\n\
             \x20   option forwardfor\n\
             \x20   http-request disable-l7-retry unless METH_GET\n\
             \x20   default_backend app\n\n",

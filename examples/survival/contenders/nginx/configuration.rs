@@ -108,6 +108,7 @@ impl Configuration<'_> {
     /// The second map is the documented one for WebSocket, but empty where there is no upgrade, as the
     /// documentation of `keepalive` asks for.
     fn server(&self) -> String {
+        let protocol = if self.plan.http2 { " http2" } else { "" };
         // `add_header` leaves an empty one out: the cookie is set once.
         let own_cookie = match self.key {
             Key::SessionId => "",
@@ -119,7 +120,7 @@ impl Configuration<'_> {
             \x20       '' '';\n\
             \x20   }}\n\
             \x20   server {{\n\
-            \x20       listen {};\n\
+            \x20       listen {}{protocol};\n\
             \x20       location / {{\n\
             \x20           proxy_pass http://app;\n\
             \x20           proxy_http_version 1.1;\n\

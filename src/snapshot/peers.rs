@@ -1,0 +1,125 @@
+//! How each backend is connected to: by requests, through Pingora, and by health checks.
+
+use std::sync::Arc;
+
+use pingora::upstreams::peer::HttpPeer;
+use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
+use rustls::pki_types::ServerName;
+use siphasher::sip::SipHasher24;
+
+use crate::config::checked::{self, HttpVersion};
+use crate::health::{Check, CheckSpec, DrainOn, HttpProbe, Secure};
+use crate::names::ProxyVersion;
+use crate::tls::client_config;
+
+/// Requests under way at once on one connection of HTTP/2 to a backend.
+const STREAMS: usize = 100;
+
+/// Everything that a connection depends on is in its reuse key, or a reload would share connections that were
+/// made under other settings.
+pub(super) fn peer(pool: &checked::Pool, backend: &checked::Backend) -> HttpPeer {
+    let tls = pool.tls.as_ref();
+    let mut peer = HttpPeer::new(backend.address, tls.is_some(), server_name(pool, backend));
+    let options = &mut peer.options;
+    let timeouts = &pool.timeouts;
+    options.connection_timeout = Some(timeouts.connect);
+    options.total_connection_timeout = Some(timeouts.connect);
+    options.read_timeout = Some(timeouts.read);
+    options.write_timeout = Some(timeouts.write);
+    options.idle_timeout = Some(timeouts.idle);
+    match pool.http {
+        HttpVersion::H1 => options.set_http_version(1, 1),
+        HttpVersion::H2 => options.set_http_version(2, 2),
+        HttpVersion::Auto => options.set_http_version(2, 1),
+    }
+    if pool.http != HttpVersion::H1 {
+        options.max_h2_streams = STREAMS;
+    }
+    if let Some(tls) = tls {
+        (options.verify_cert, options.verify_hostname) = (tls.verify, tls.verify);
+        options.ca = tls.authorities.as_ref().map(|authorities| {
+            let wrapped =
+                |der: &rustls::pki_types::CertificateDer<'_>| WrappedX509::new(der.to_vec(), parse_x509);
+            authorities.certificates().iter().map(wrapped).collect()
+        });
+        peer.client_cert_key = tls.identity.as_ref().map(|identity| {
+            let chain = identity.chain().iter().map(|der| der.to_vec()).collect();
+            Arc::new(CertKey::new(chain, identity.key().secret_der().to_vec()))
+        });
+    }
+    peer.group_key = settings_key(pool, backend);
+    peer
+}
+
+/// A digest of everything that a connection to this backend depends on.
+fn settings_key(pool: &checked::Pool, backend: &checked::Backend) -> u64 {
+    let (timeouts, http, sends) = (&pool.timeouts, pool.http, pool.proxy_protocol);
+    let mut settings =
+        format!("{}\0{}\0{timeouts:?}\0{http:?}\0{sends:?}\0", pool.name, backend.id).into_bytes();
+    if let Some(tls) = &pool.tls {
+        let authorities = tls.authorities.as_ref().map(crate::tls::Authorities::certificates);
+        let chain = tls.identity.as_ref().map(|identity| identity.chain());
+        settings.extend(format!("{:?}\0{}", tls.sni, tls.verify).bytes());
+        for certificates in [authorities, chain] {
+            settings.push(0);
+            for certificate in certificates.unwrap_or_default() {
+                settings.extend(certificate.len().to_le_bytes());
+                settings.extend_from_slice(certificate);
+            }
+        }
+    }
+    SipHasher24::new_with_key(b"steadfast peer 1").hash(&settings)
+}
+
+/// Whom a backend's certificate has to name.
+fn server_name(pool: &checked::Pool, backend: &checked::Backend) -> String {
+    let sni =
+        pool.tls.as_ref().map(|tls| tls.sni.clone().unwrap_or_else(|| backend.address.ip().to_string()));
+    sni.unwrap_or_default()
+}
+
+/// How the backends of a pool are checked.
+pub(super) fn check_spec(check: &checked::Check, pool: &checked::Pool) -> CheckSpec {
+    let health = &pool.health;
+    // The same for all backends of the pool; TLS that cannot be set up fails each check, which says so.
+    let alpn: &[u8] = if pool.http == HttpVersion::H2 { b"h2" } else { b"http/1.1" };
+    let config = pool.tls.as_ref().map(|tls| {
+        let identity = tls.identity.as_deref();
+        client_config(tls.authorities.as_ref(), tls.verify, identity, alpn).map(Arc::new)
+    });
+    let hello: &[u8] = match pool.proxy_protocol {
+        None => b"",
+        Some(ProxyVersion::V1) => b"PROXY UNKNOWN\r\n",
+        // A connection of our own.
+        Some(ProxyVersion::V2) => b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    };
+    let drain_on = |on: &checked::DrainOn| DrainOn { status: on.status.clone(), header: on.header.clone() };
+    let probe = |http: &checked::HttpCheck, backend: &checked::Backend| {
+        let address = backend.address.to_string();
+        let probe = HttpProbe::new(&http.path, http.host.as_deref().unwrap_or(&address), http.expect.clone())
+            .greeting(hello)
+            .in_http2(pool.http == HttpVersion::H2)
+            .draining_on(http.drain_on.as_ref().map(drain_on));
+        match &config {
+            None => probe,
+            Some(config) => probe.over(Secure {
+                config: config.as_ref().ok().map(Arc::clone),
+                name: ServerName::try_from(server_name(pool, backend)).ok(),
+                settings: settings_key(pool, backend),
+            }),
+        }
+    };
+    CheckSpec {
+        check: match check {
+            checked::Check::Tcp => Check::Tcp,
+            checked::Check::Http(http) => {
+                Check::Http(pool.backends.iter().map(|backend| probe(http, backend)).collect())
+            }
+        },
+        interval: health.interval,
+        timeout: health.timeout,
+        rise: health.rise,
+        fall: health.fall,
+        drain_deadline: pool.drain.deadline,
+    }
+}

@@ -1,0 +1,11 @@
+//! Real protocols through layer 4, by real programs: PostgreSQL, Redis, MQTT, TLS.
+//!
+//! Needs Debian's packages postgresql, redis-server, mosquitto, mosquitto-clients and openssl, so every test is ignored unless asked for.
+
+#[cfg(test)]
+#[expect(dead_code, reason = "some of it serves the suite only")]
+mod support;
+
+#[cfg(test)]
+#[path = "layer4/real.rs"]
+mod real;
