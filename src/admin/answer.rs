@@ -11,15 +11,29 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// For the `Allow` field.
     pub(super) allow: Option<String>,
+    pub(super) content: Content,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Content {
+    Json,
+    /// A file of the dashboard, of this type.
+    Page(&'static str),
 }
 
 impl Answer {
     /// A value as JSON.
     pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Self {
         match serde_json::to_vec(value) {
-            Ok(body) => Self { status, body, allow: None },
+            Ok(body) => Self { status, body, allow: None, content: Content::Json },
             // Our types have string keys and no failing parts.
-            Err(_) => Self { status: StatusCode::INTERNAL_SERVER_ERROR, body: b"{}".to_vec(), allow: None },
+            Err(_) => Self {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                body: b"{}".to_vec(),
+                allow: None,
+                content: Content::Json,
+            },
         }
     }
 }

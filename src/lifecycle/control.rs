@@ -25,6 +25,7 @@ use crate::names::{BackendId, PoolName};
 use crate::pool::{Cause, Health};
 use crate::snapshot::{Current, Secrets, SecretsError, Snapshot, discovered};
 use crate::store::Keeper;
+use crate::telemetry::Events;
 
 /// What changes the configuration in force.
 #[derive(Debug)]
@@ -36,16 +37,18 @@ pub struct Control {
     listeners: Vec<BoundListener>,
     /// Tells the health monitor that there are other backends to watch.
     changed: watch::Sender<()>,
-    world: Mutex<World>,
+    pub(super) world: Mutex<World>,
     /// Starts another process in this one's place, where that is possible.
     upgrader: OnceLock<Upgrader>,
+    /// Who is told of reloads and upgrades.
+    pub(super) events: OnceLock<Arc<Events>>,
 }
 
 /// What the snapshot in force was compiled from.
 #[derive(Debug)]
-struct World {
+pub(super) struct World {
     /// As the file has it.
-    file: Checked,
+    pub(super) file: Checked,
     /// The file's pools with what differs at run time.
     in_force: Vec<Pool>,
     overlay: Overlay,
@@ -177,6 +180,7 @@ impl Control {
                 changed,
                 world: Mutex::new(world),
                 upgrader: OnceLock::new(),
+                events: OnceLock::new(),
             },
             hears,
         )
@@ -237,6 +241,7 @@ impl Control {
             bound.follow(listener);
         }
         self.swap(&world, now);
+        self.told_of_reload(&plan.changes, now);
         Ok(plan)
     }
 
@@ -346,6 +351,7 @@ impl Control {
     /// From now on, another process is the one to ask; or it is no more.
     pub(crate) fn hand_over(&self, handed_over: bool) {
         self.world.lock().handed_over = handed_over;
+        self.told_of_upgrade(handed_over);
     }
 
     /// Where what is in force differs from the file, in words.

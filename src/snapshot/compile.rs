@@ -18,7 +18,7 @@ use crate::health::{Check, CheckSpec, HttpProbe};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{EngineSettings, KeptPool, SharedTable};
-use crate::telemetry::{PoolMeter, SessionBook};
+use crate::telemetry::{LossBook, PoolMeter, SessionBook};
 
 impl Snapshot {
     /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
@@ -84,6 +84,8 @@ fn served(
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
+    let backends = config.backends.iter().map(|backend| backend.id.clone());
+    let losses = LossBook::new(backends, earlier.map(|earlier| &earlier.losses));
     let spec = PoolSpec {
         name: config.name,
         backends: config.backends.into_iter().map(backend).collect(),
@@ -125,6 +127,7 @@ fn served(
         kept,
         shared,
         book,
+        losses,
         meter,
     }
 }

@@ -4,19 +4,29 @@
 //! May use `names` and `clock` only.
 
 mod book;
+mod events;
 mod first_segment;
+mod history;
+mod incidents;
 mod live_sessions;
 mod logger;
+mod losses;
 mod meter;
 mod recent;
+mod sample;
 mod summary;
 
 pub use book::{BackendReport, Entry, LiveCount, Lost, Report, SessionBook};
+pub use events::{About, Event, Events, Kind, News};
 pub use first_segment::first_segment;
+pub use history::{HISTORY_STEP_S, History, Point, PoolHistory};
+pub use incidents::{Incident, Watch};
 pub use logger::{NotOurs, log_level, set_log_level, start_logger};
+pub use losses::{LossBook, Losses};
 pub use meter::{
     BOUNDS_US, BackendTraffic, CodeClass, Distribution, FailedTry, ListenerMeter, Measure, PoolMeter, Times,
     Traffic,
 };
 pub use recent::{Note, Recent, Record, Trace, is_loss};
+pub use sample::{BackendSample, PoolSample, Sample, Sessions};
 pub use summary::{Counts, Summary};

@@ -18,10 +18,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("listen", &[]),
     ("snapshot", &["config", "route", "pool", "affinity", "health", "store", "telemetry", "discovery"]),
     ("l7", &["snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
-    ("lifecycle", &["config", "snapshot", "store", "affinity", "pool", "health", "discovery", "listen"]),
+    (
+        "lifecycle",
+        &["config", "snapshot", "store", "affinity", "pool", "health", "discovery", "listen", "telemetry"],
+    ),
     ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
     ("discovery", &["pool"]),
-    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "affinity", "pool"]),
+    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "affinity", "pool", "pulse"]),
+    ("pulse", &["snapshot", "telemetry", "lifecycle", "affinity", "pool"]),
     ("error", &["config", "listen", "snapshot"]),
 ];
 
