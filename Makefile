@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help deps e2e-deps survival-deps run build test e2e lint deny survival bench bench-floor bench-idle
+.PHONY: help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-idle
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,7 +31,7 @@ SCHEMATHESIS := 4.32.5
 PLAYWRIGHT := 1.65.1
 AXE := 4.14.1
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium and schemathesis
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, promtool and schemathesis
 	$(call install,chromium,chromium)
 	$(call install,npm,nodejs npm)
 	@if [ "$$(cat target/browser/versions 2>/dev/null)" != "$(PLAYWRIGHT) $(AXE)" ]; then \
@@ -39,6 +39,7 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium 
 	    playwright-core@$(PLAYWRIGHT) axe-core@$(AXE) && echo "$(PLAYWRIGHT) $(AXE)" > target/browser/versions; \
 	fi
 	$(call install,redis-server,redis-server)
+	$(call install,promtool,prometheus)
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -q && apt-get install -q -y tomcat10 tomcat10-examples; \
@@ -69,12 +70,16 @@ test: deps ## Run all tests that need no other server
 	cargo test --lib --bins --test suite --test simulation --test survival
 	cargo test --doc
 
-e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API
+e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool
 	cargo test --test e2e --test replicas -- --ignored --nocapture
 
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what
 	cargo build --profile quick --bin steadfast --example survival
 	target/quick/examples/survival
+
+desync: deps survival-deps ## Send odd HTTP/1 requests through Steadfast, HAProxy, NGINX and bare Pingora, and print what got through
+	cargo build --profile quick --bin steadfast --example desync --example bare_pingora
+	target/quick/examples/desync --detail
 
 survival-deps: ## Install the others that take part: HAProxy and NGINX
 	$(call install,haproxy,haproxy)

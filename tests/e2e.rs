@@ -25,6 +25,10 @@ mod support;
 #[path = "e2e/dashboard.rs"]
 mod dashboard;
 #[cfg(test)]
+#[path = "e2e/promtool.rs"]
+mod promtool;
+
+#[cfg(test)]
 #[path = "e2e/schemathesis.rs"]
 mod schemathesis;
 

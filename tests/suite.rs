@@ -28,6 +28,9 @@ mod config;
 #[path = "suite/control.rs"]
 mod control;
 #[cfg(test)]
+#[path = "suite/desync.rs"]
+mod desync;
+#[cfg(test)]
 #[path = "suite/discovery/mod.rs"]
 mod discovery;
 #[cfg(test)]
@@ -55,8 +58,14 @@ mod front_door;
 #[path = "suite/hooks.rs"]
 mod hooks;
 #[cfg(test)]
+#[path = "suite/hostile_backends.rs"]
+mod hostile_backends;
+#[cfg(test)]
 #[path = "suite/hostile_tokens.rs"]
 mod hostile_tokens;
+#[cfg(test)]
+#[path = "suite/http2.rs"]
+mod http2;
 #[cfg(test)]
 #[path = "suite/limits.rs"]
 mod limits;
@@ -67,14 +76,23 @@ mod lost_sessions;
 #[path = "suite/meter.rs"]
 mod meter;
 #[cfg(test)]
+#[path = "suite/metrics.rs"]
+mod metrics;
+#[cfg(test)]
 #[path = "suite/reload.rs"]
 mod reload;
 #[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;
 #[cfg(test)]
+#[path = "suite/routes/mod.rs"]
+mod routes;
+#[cfg(test)]
 #[path = "suite/session_book.rs"]
 mod session_book;
+#[cfg(test)]
+#[path = "suite/tls.rs"]
+mod tls;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;

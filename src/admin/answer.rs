@@ -4,37 +4,39 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+const JSON: &str = "application/json";
+
 /// An answer, ready to be written.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Vec<u8>,
+    pub(super) content_type: &'static str,
     /// For the `Allow` field.
     pub(super) allow: Option<String>,
-    pub(super) content: Content,
-}
-
-/// What a body is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Content {
-    Json,
-    /// A file of the dashboard, of this type.
-    Page(&'static str),
+    /// Whether it is one of the dashboard's files, which tell the browser what they may do.
+    pub(super) is_page: bool,
 }
 
 impl Answer {
     /// A value as JSON.
     pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Self {
         match serde_json::to_vec(value) {
-            Ok(body) => Self { status, body, allow: None, content: Content::Json },
+            Ok(body) => Self { status, body, content_type: JSON, allow: None, is_page: false },
             // Our types have string keys and no failing parts.
             Err(_) => Self {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 body: b"{}".to_vec(),
+                content_type: JSON,
                 allow: None,
-                content: Content::Json,
+                is_page: false,
             },
         }
+    }
+
+    /// A text of another kind.
+    pub(super) fn text(content_type: &'static str, text: String) -> Self {
+        Self { status: StatusCode::OK, body: text.into_bytes(), content_type, allow: None, is_page: false }
     }
 }
 

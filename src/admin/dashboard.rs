@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 
-use super::answer::{Answer, Content};
+use super::answer::Answer;
 
 /// Nothing but its own files and this API; no markup from strings, no frame around it.
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -21,6 +21,5 @@ pub(super) fn asset(path: &str) -> Option<Answer> {
         "/dashboard/icon.svg" => ("image/svg+xml", include_bytes!("dashboard/icon.svg")),
         _ => return None,
     };
-    let content = Content::Page(content_type);
-    Some(Answer { status: StatusCode::OK, body: body.to_vec(), allow: None, content })
+    Some(Answer { status: StatusCode::OK, body: body.to_vec(), content_type, allow: None, is_page: true })
 }

@@ -21,6 +21,7 @@ mod explain;
 mod guard;
 mod history;
 mod log_level;
+mod metrics;
 mod openapi;
 mod requests;
 mod service;

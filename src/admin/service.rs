@@ -19,7 +19,7 @@ use pingora::services::Service;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::answer::{Answer, Content, Refusal};
+use super::answer::{Answer, Refusal};
 use super::app::{AdminApp, Reply};
 use super::call::Request;
 use super::dashboard::POLICY;
@@ -304,13 +304,10 @@ async fn read(session: &mut ServerSession) -> Result<Option<Request>, Refusal> {
 async fn write(session: &mut ServerSession, answer: Answer, is_head: bool) -> pingora::Result<()> {
     session.set_keepalive(None);
     let mut head = ResponseHeader::build(answer.status, Some(8))?;
-    match answer.content {
-        Content::Json => head.insert_header(header::CONTENT_TYPE, "application/json")?,
-        Content::Page(content_type) => {
-            head.insert_header(header::CONTENT_TYPE, content_type)?;
-            head.insert_header(header::CONTENT_SECURITY_POLICY, POLICY)?;
-            head.insert_header(header::REFERRER_POLICY, "no-referrer")?;
-        }
+    head.insert_header(header::CONTENT_TYPE, answer.content_type)?;
+    if answer.is_page {
+        head.insert_header(header::CONTENT_SECURITY_POLICY, POLICY)?;
+        head.insert_header(header::REFERRER_POLICY, "no-referrer")?;
     }
     head.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;

@@ -21,6 +21,9 @@ use crate::telemetry::{Entry, first_segment, is_loss};
 const HOP_BY_HOP: [HeaderName; 3] =
     [HeaderName::from_static("keep-alive"), HeaderName::from_static("proxy-connection"), header::TRAILER];
 
+/// Most interim responses (1xx) to one request; honest ones are two or three.
+const MAX_INTERIM: u32 = 16;
+
 /// Adds what leads the session's next request back. Also runs for 1xx, which carry nothing of ours.
 pub(super) fn answer(
     proxy: &Proxy,
@@ -35,10 +38,15 @@ pub(super) fn answer(
         backend.live().request_succeeded(now);
     }
     if response.status.is_informational() && response.status != http::StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(());
+        return bound_interim(ctx);
+    }
+    if response.status == http::StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
+        // What follows it would be taken for answers to the client's next requests.
+        return Error::e_explain(ErrorType::HTTPStatus(502), "a switch of protocols that nobody asked for");
     }
     ctx.phases.answered(exactly);
     drop_hop_by_hop(response);
+    one_framing(response)?;
     if !proxy.hooks.is_empty() {
         let mut view = hooks::ResponseView::new(response);
         proxy.hooks.on_response(&mut ctx.states, &mut view).map_err(|failure| {
@@ -72,6 +80,15 @@ pub(super) fn answer(
     if session.is_process_shutting_down() || !ctx.connection.as_ref().is_none_or(keeps) {
         // Politely: the client hears of it, and asks its next question elsewhere.
         session.set_keepalive(None);
+    }
+    Ok(())
+}
+
+/// Bounds interim responses, which a backend could send for ever.
+fn bound_interim(ctx: &mut RequestContext) -> Result<()> {
+    ctx.interim += 1;
+    if ctx.interim > MAX_INTERIM {
+        return Error::e_explain(ErrorType::HTTPStatus(502), "too many interim responses");
     }
     Ok(())
 }
@@ -122,6 +139,28 @@ fn keep_the_book(
 
 fn entropy() -> Entropy {
     Entropy { nonce: rand::random(), seed: rand::random() }
+}
+
+/// Lets the client find one framing. Pingora has refused lengths that differ, and passes equal ones on as they came.
+fn one_framing(response: &mut ResponseHeader) -> Result<()> {
+    let mut codings = response.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding = codings.next();
+    if codings.next().is_some()
+        || coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return Error::e_explain(ErrorType::HTTPStatus(502), "a transfer coding that nobody asked for");
+    }
+    let mut lengths = response.headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next() else { return Ok(()) };
+    if lengths.next().is_none() && first.as_bytes().iter().all(u8::is_ascii_digit) {
+        return Ok(());
+    }
+    let digits = first.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default().trim_ascii();
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Error::e_explain(ErrorType::HTTPStatus(502), "a content length that is no number");
+    }
+    let length = digits.to_vec();
+    response.insert_header(header::CONTENT_LENGTH, length)
 }
 
 fn drop_hop_by_hop(response: &mut ResponseHeader) {

@@ -4,28 +4,37 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, header};
-use pingora::Result;
+use http::{HeaderValue, Method, header};
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use tokio::time::{sleep, timeout};
 
 use super::admit::admit;
-use super::arrive::{client, listener};
+use super::arrive::{client, is_misdirected, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
 use super::reply;
 use super::trace;
-use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Verdict};
+use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Refused, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
 use crate::names::{BackendIndex, Outcome, Reason};
+use crate::route::{self, Found};
 use crate::snapshot::{RetryPolicy, ServedPool};
+use crate::telemetry::{TokenFault, Turned};
 
 /// How long a connection's first choice counts where clients are told apart by other means.
 const CONNECTION_CHOICE_S: u64 = 5;
 
 /// Chooses the backend. `true`: the request was answered here.
-pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
+pub(super) async fn choose(
+    proxy: &Proxy,
+    session: &mut Session,
+    ctx: &mut RequestContext,
+) -> pingora::Result<bool> {
+    if ctx.connection.as_ref().is_some_and(|connection| is_misdirected(session, connection)) {
+        return reply::own(session, 421).await;
+    }
     let client = who(session, ctx);
     let (served, named) = match ask_hooks(proxy, session, ctx, client) {
         Ok(Asked::Go(served, named)) => (served, named),
@@ -35,14 +44,20 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
             return reply::own(session, 500).await;
         }
     };
-    let Some(served) = served.or_else(|| route(ctx)) else { return reply::own(session, 404).await };
+    let served = match served {
+        Some(served) => served,
+        None => match route(session, ctx, client) {
+            Ok(served) => served,
+            Err(code) => return reply::own(session, code).await,
+        },
+    };
     let evidence = read(session, ctx, &served, client, named.as_ref());
+    evidence.refused.iter().for_each(|refused| served.meter.token_refused(fault(*refused)));
     let decision = match settle(&served, &evidence, ctx.arrived).await {
         Ok(decision) => decision,
         Err(refusal) => {
-            log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
             trace::refused(proxy, session, &served, &evidence, refusal);
-            return reply::unavailable(session, refusal).await;
+            return refuse(session, &served, refusal).await;
         }
     };
     let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);
@@ -56,9 +71,8 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
     let (decision, permit) = match admit(&served, &evidence, decision).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
-            log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
             trace::refused(proxy, session, &served, &evidence, refusal);
-            return reply::unavailable(session, refusal).await;
+            return refuse(session, &served, refusal).await;
         }
     };
     if repeatable(session, &served.retries) {
@@ -84,6 +98,26 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
     ctx.phases.placed();
     remember(ctx);
     Ok(false)
+}
+
+async fn refuse(session: &mut Session, served: &ServedPool, refusal: Refusal) -> pingora::Result<bool> {
+    log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
+    served.meter.refused(match refusal {
+        Refusal::NoBackend => Turned::NoBackend,
+        Refusal::LostBackend => Turned::LostBackend,
+        Refusal::Full => Turned::Full,
+    });
+    reply::unavailable(session, refusal).await
+}
+
+fn fault(refused: Refused) -> TokenFault {
+    match refused {
+        Refused::Length => TokenFault::Length,
+        Refused::Encoding => TokenFault::Encoding,
+        Refused::UnknownKey => TokenFault::UnknownKey,
+        Refused::Forged => TokenFault::Forged,
+        Refused::Expired => TokenFault::Expired,
+    }
 }
 
 /// How long a session id that nobody knows is waited for, while another process tells what it learns; and how often is
@@ -156,7 +190,8 @@ fn who(session: &Session, ctx: &RequestContext) -> Client {
     let peer =
         ctx.connection.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |connection| connection.peer.ip());
     let trusted = listener(ctx).map(|listener| listener.trusted_proxies.as_slice()).unwrap_or_default();
-    client(peer, &session.req_header().headers, trusted)
+    let secure = ctx.connection.as_ref().is_some_and(|connection| connection.secured.is_some());
+    client(peer, secure, &session.req_header().headers, trusted)
 }
 
 enum Asked {
@@ -189,8 +224,35 @@ fn ask_hooks(
     Ok(Asked::Go(pool, named))
 }
 
-fn route(ctx: &RequestContext) -> Option<Arc<ServedPool>> {
-    ctx.snapshot.pool(listener(ctx)?.routes.find()?).map(Arc::clone)
+/// The pool of the route that takes the request.
+///
+/// # Errors
+/// The status, where no route does.
+fn route(session: &Session, ctx: &mut RequestContext, client: Client) -> Result<Arc<ServedPool>, u16> {
+    let head = session.req_header();
+    let request = route::RequestView {
+        method: &head.method,
+        host: host(head),
+        target: head.raw_path(),
+        headers: &head.headers,
+        client: client.address,
+        server_name: None,
+    };
+    let route = match listener(ctx).map(|listener| listener.routes.find(&request)) {
+        Some(Found::Route(route)) => Arc::clone(route),
+        // No route takes it, or it tries to get around one.
+        Some(Found::Nothing) | None => return Err(404),
+        Some(Found::Ambiguous) => return Err(400),
+    };
+    let served = ctx.snapshot.pool(route.pool).map(Arc::clone);
+    ctx.route = Some(route);
+    served.ok_or(404)
+}
+
+/// In HTTP/2 the host may stand in the URL alone.
+fn host(head: &RequestHeader) -> Option<&[u8]> {
+    let field = head.headers.get(header::HOST).map(HeaderValue::as_bytes);
+    field.or_else(|| head.uri.authority().map(|authority| authority.as_str().as_bytes()))
 }
 
 fn read(

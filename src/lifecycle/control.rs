@@ -14,18 +14,20 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::bound::BoundListener;
+use super::history::History;
 use super::overlay::{Members, Overlay};
 use super::plan::Plan;
 use super::upgrade::{UpgradeError, Upgrader};
 use crate::clock::Now;
 use crate::config::checked::{Backend, BackendState, Listener, Pool, Secret};
 use crate::config::{self, Checked, Problems};
-use crate::discovery::{Found, Sink, Spec};
+use crate::discovery::Spec;
 use crate::names::{BackendId, PoolName};
 use crate::pool::{Cause, Health};
 use crate::snapshot::{Current, Secrets, SecretsError, Snapshot, discovered};
 use crate::store::Keeper;
 use crate::telemetry::Events;
+use crate::tls::TlsError;
 
 /// What changes the configuration in force.
 #[derive(Debug)]
@@ -38,6 +40,7 @@ pub struct Control {
     /// Tells the health monitor that there are other backends to watch.
     changed: watch::Sender<()>,
     pub(super) world: Mutex<World>,
+    pub(super) history: History,
     /// Starts another process in this one's place, where that is possible.
     upgrader: OnceLock<Upgrader>,
     /// Who is told of reloads and upgrades.
@@ -51,7 +54,7 @@ pub(super) struct World {
     pub(super) file: Checked,
     /// The file's pools with what differs at run time.
     in_force: Vec<Pool>,
-    overlay: Overlay,
+    pub(super) overlay: Overlay,
     secrets: Secrets,
     /// Another process has taken over.
     handed_over: bool,
@@ -75,6 +78,9 @@ pub enum ReloadError {
     /// A key or the seed could not be read.
     #[error("{0}")]
     Secrets(#[from] SecretsError),
+    /// TLS cannot be set up.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
     /// It asks for what only another process can do.
     #[error("{0}: a reload cannot change that; SIGUSR2 does, by a new process")]
     NeedsAnotherProcess(String),
@@ -179,6 +185,7 @@ impl Control {
                 listeners,
                 changed,
                 world: Mutex::new(world),
+                history: History::new(),
                 upgrader: OnceLock::new(),
                 events: OnceLock::new(),
             },
@@ -201,8 +208,8 @@ impl Control {
     /// # Errors
     /// It was refused, and nothing has changed.
     pub fn reload(&self) -> Result<Plan, ReloadError> {
-        let file = config::load(self.source.as_ref().ok_or(ReloadError::NoFile)?)?;
-        self.put_in_force(file)
+        let read = || Ok(config::load(self.source.as_ref().ok_or(ReloadError::NoFile)?)?);
+        self.history.reload(read().and_then(|file| self.try_in_force(file)))
     }
 
     /// What a reload would change, and how many live sessions would move. Changes nothing.
@@ -222,7 +229,11 @@ impl Control {
     ///
     /// # Errors
     /// It asks for what only another process can do, or a secret cannot be read; nothing has changed.
-    pub fn put_in_force(&self, mut file: Checked) -> Result<Plan, ReloadError> {
+    pub fn put_in_force(&self, file: Checked) -> Result<Plan, ReloadError> {
+        self.history.reload(self.try_in_force(file))
+    }
+
+    fn try_in_force(&self, mut file: Checked) -> Result<Plan, ReloadError> {
         let mut world = self.world.lock();
         if world.handed_over {
             return Err(ReloadError::HandedOver);
@@ -234,11 +245,14 @@ impl Control {
         file.listeners.sort_by_key(|listener| self.listeners.iter().position(|bound| bound.is(listener)));
         let now = Now::read();
         let secrets = world.secrets.renew(&file)?;
+        let next = self.listeners.iter().zip(&file.listeners);
+        let protocols: Vec<_> =
+            next.map(|(bound, listener)| bound.next_protocols(listener)).collect::<Result<_, _>>()?;
         let (overlay, in_force) = world.next(&file, now);
         let plan = self.compare(&world, &file, &in_force, now);
         *world = World { file, in_force, overlay, secrets, handed_over: false };
-        for (bound, listener) in self.listeners.iter().zip(&world.file.listeners) {
-            bound.follow(listener);
+        for ((bound, listener), next) in self.listeners.iter().zip(&world.file.listeners).zip(protocols) {
+            bound.follow(listener, next);
         }
         self.swap(&world, now);
         self.told_of_reload(&plan.changes, now);
@@ -250,7 +264,7 @@ impl Control {
     /// # Errors
     /// It did not take over, and this process goes on as before.
     pub fn upgrade(&self) -> Result<u32, UpgradeError> {
-        self.upgrader.get().ok_or(UpgradeError::Embedded)?.upgrade()
+        self.history.upgrade(self.upgrader.get().ok_or(UpgradeError::Embedded).and_then(Upgrader::upgrade))
     }
 
     /// Whether another process could take over.
@@ -390,7 +404,7 @@ impl Control {
         plan
     }
 
-    fn alter(
+    pub(super) fn alter(
         &self,
         pool: &str,
         alteration: impl FnOnce(&Pool, &mut World) -> Result<(), ChangeError>,
@@ -437,27 +451,6 @@ impl Control {
         self.listeners.iter().find_map(|bound| bound.differs(file)).or_else(|| {
             file.listeners.iter().find(is_new).map(|listener| format!("listener `{}` is new", listener.name))
         })
-    }
-}
-
-impl Sink for Control {
-    /// They stand beside those of the file, which has the last word on an id; who is no longer found drains first.
-    fn found(&self, pool: &PoolName, backends: Vec<Found>) {
-        let backend = |found: Found| Backend {
-            id: found.id,
-            address: found.address,
-            weight: found.weight,
-            state: BackendState::Up,
-            drain_deadline: None,
-        };
-        let backends = backends.into_iter().map(backend).collect();
-        let altered = self.alter(pool.as_str(), |pool, world| {
-            world.overlay.found(&pool.name, backends);
-            Ok(())
-        });
-        if let Err(error) = altered {
-            log::debug!("discovery: {error}");
-        }
     }
 }
 

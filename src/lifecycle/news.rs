@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::control::Control;
 use crate::clock::Now;
-use crate::telemetry::{About, Events, Kind};
+use crate::telemetry::{About, EventKind, Events};
 
 impl Control {
     /// From now on, reloads and upgrades are told here.
@@ -20,7 +20,7 @@ impl Control {
 
     pub(super) fn told_of_reload(&self, changes: &[String], now: Now) {
         let what = if changes.is_empty() { "nothing has changed".to_owned() } else { changes.join("; ") };
-        self.say(Kind::Configuration, format!("configuration reloaded: {what}"), now);
+        self.say(EventKind::Configuration, format!("configuration reloaded: {what}"), now);
     }
 
     pub(super) fn told_of_upgrade(&self, handed_over: bool) {
@@ -29,10 +29,10 @@ impl Control {
         } else {
             "the process that had taken over is gone: this one serves again"
         };
-        self.say(Kind::Upgrade, text.to_owned(), Now::read());
+        self.say(EventKind::Upgrade, text.to_owned(), Now::read());
     }
 
-    fn say(&self, kind: Kind, text: String, now: Now) {
+    fn say(&self, kind: EventKind, text: String, now: Now) {
         if let Some(events) = self.events.get() {
             events.tell(kind, About::default(), text, now);
         }

@@ -3,6 +3,8 @@
 //!
 //! Only finds the end; the bytes go on as they are.
 
+use super::head::is_token;
+
 /// Longest chunk-size line, with its extensions.
 const MAX_SIZE_LINE: u32 = 4096;
 /// Longest trailer section.
@@ -22,12 +24,15 @@ pub(crate) struct Chunked {
 enum State {
     SizeFirst,
     Size,
+    /// Blanks behind a size: an extension follows, or nothing.
+    Blank,
     Extension,
     SizeLf,
     Data,
     DataCr,
     DataLf,
     TrailerStart,
+    TrailerName,
     Trailer,
     TrailerLf,
     EndLf,
@@ -86,8 +91,12 @@ impl Chunked {
                 self.lengthen(MAX_SIZE_LINE)?;
                 Ok(State::Size)
             }
-            (State::Size | State::Extension, b'\r') => Ok(State::SizeLf),
-            (State::Size, b';' | b' ' | b'\t') | (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => {
+            (State::Size | State::Blank | State::Extension, b'\r') => Ok(State::SizeLf),
+            (State::Size | State::Blank, b' ' | b'\t') => {
+                self.lengthen(MAX_SIZE_LINE)?;
+                Ok(State::Blank)
+            }
+            (State::Size | State::Blank, b';') | (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => {
                 self.lengthen(MAX_SIZE_LINE)?;
                 Ok(State::Extension)
             }
@@ -98,7 +107,11 @@ impl Chunked {
             (State::DataCr, b'\r') => Ok(State::DataLf),
             (State::DataLf, b'\n') => Ok(State::SizeFirst),
             (State::TrailerStart, b'\r') => Ok(State::EndLf),
-            (State::TrailerStart | State::Trailer, b'\t' | b' '..=b'~' | 0x80..) => {
+            (State::TrailerStart | State::TrailerName, byte) if is_token(byte) => {
+                self.lengthen(MAX_TRAILERS)?;
+                Ok(State::TrailerName)
+            }
+            (State::TrailerName, b':') | (State::Trailer, b'\t' | b' '..=b'~' | 0x80..) => {
                 self.lengthen(MAX_TRAILERS)?;
                 Ok(State::Trailer)
             }
@@ -154,6 +167,11 @@ mod tests {
             b"0\r\nA: b\n\r\n",
             b"11111111111111111\r\n",
             b"1;a\rb\r\n",
+            b"1 1\r\n",
+            b"0\r\nno colon\r\n\r\n",
+            b"0\r\nA : b\r\n\r\n",
+            b"0\r\n: b\r\n\r\n",
+            b"0\r\nA: b\r\n c\r\n\r\n",
         ];
         for body in bad {
             assert_eq!(follow(body), Err(BadChunk), "{}", body.escape_ascii());

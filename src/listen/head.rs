@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr2};
 
+use super::target::{self, is_authority};
+
 /// What ends a head; prepared once, as every request is searched for it.
 static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
@@ -200,10 +202,7 @@ fn request_line(line: &[u8], limits: &HeadLimits) -> Result<Version, Rejection> 
     if target.len() > limits.target_bytes {
         return Err(Rejection::TargetTooLong);
     }
-    if target.iter().any(|byte| *byte <= b' ' || *byte == 0x7F) {
-        return Err(Rejection::Malformed("a blank or a control character in the request target"));
-    }
-    Ok(version)
+    target::check(method, target).map(|()| version)
 }
 
 /// What the fields say that bears on framing and host.
@@ -240,12 +239,21 @@ impl Fields {
                 Ok(())
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
-                self.connection_upgrade |=
-                    value.split(|byte| *byte == b',').any(|word| trim(word).eq_ignore_ascii_case(b"upgrade"));
-                Ok(())
+                value.split(|byte| *byte == b',').try_for_each(|word| self.connection_option(trim(word)))
             }
             _ => Ok(()),
         }
+    }
+
+    /// What concerns this connection only. The framing concerns all of them (RFC 9110 section 7.6.1): without it, the
+    /// body would be lost on the way.
+    fn connection_option(&mut self, option: &[u8]) -> Result<(), Rejection> {
+        self.connection_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+        let framing: [&[u8]; 2] = [b"content-length", b"transfer-encoding"];
+        if framing.iter().any(|name| option.eq_ignore_ascii_case(name)) {
+            return Err(Rejection::Malformed("Connection names a framing field"));
+        }
+        Ok(())
     }
 
     /// RFC 9112 section 3.2.
@@ -262,7 +270,9 @@ impl Fields {
         if self.length.is_some() {
             return Err(Rejection::Malformed("several Content-Length fields"));
         }
-        let digits = !value.is_empty() && value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
+        let zeros = value.iter().take_while(|byte| **byte == b'0').count();
+        // What does not fit into 18 digits nobody sends.
+        let digits = !value.is_empty() && value.len() - zeros <= 18 && value.iter().all(u8::is_ascii_digit);
         if !digits {
             return Err(Rejection::Malformed("the Content-Length is no number"));
         }
@@ -311,34 +321,8 @@ impl Fields {
 }
 
 /// `tchar` of RFC 9110 section 5.6.2.
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// A host with an optional port: no user, no path, nothing empty (RFC 3986 section 3.2).
-fn is_authority(value: &[u8]) -> bool {
-    let (host, port) = if value.starts_with(b"[") {
-        let Some(end) = memchr(b']', value) else { return false };
-        let (literal, rest) = value.split_at(end);
-        if literal.len() < 3
-            || !literal.iter().skip(1).all(|byte| byte.is_ascii_hexdigit() || b":.".contains(byte))
-        {
-            return false;
-        }
-        match rest.get(1..).unwrap_or_default() {
-            [] => return true,
-            [b':', port @ ..] => (&b"x"[..], port),
-            _ => return false,
-        }
-    } else {
-        match memchr(b':', value).and_then(|at| value.split_at_checked(at)) {
-            Some((host, port)) => (host, port.get(1..).unwrap_or_default()),
-            None => (value, &b""[..]),
-        }
-    };
-    let host_ok =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte) || *byte >= 0x80;
-    !host.is_empty() && host.iter().all(host_ok) && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
 }
 
 fn trim(value: &[u8]) -> &[u8] {

@@ -9,7 +9,7 @@ use super::words::alert;
 use crate::clock::Now;
 use crate::names::{BackendId, PoolName};
 use crate::snapshot::{ServedPool, Snapshot};
-use crate::telemetry::{About, Events, Incident, Kind, Losses, Watch};
+use crate::telemetry::{About, EventKind, Events, Incident, Losses, Watch};
 
 /// Incidents that are kept.
 const KEPT: usize = 32;
@@ -69,7 +69,7 @@ impl Alerts {
                 true => log::info!("pool {pool}: {}", alert.text),
             }
             let about = About { pool: Some(pool), backend: Some(backend), ..About::default() };
-            events.tell(Kind::Alert, about, alert.text.clone(), now);
+            events.tell(EventKind::Alert, about, alert.text.clone(), now);
             board.pin(alert.clone());
         }
         alerts

@@ -6,7 +6,7 @@ use crate::clock::Now;
 use crate::names::{BackendId, Outcome, PoolName};
 use crate::pool::{Backend, Cause, Health, State};
 use crate::snapshot::Snapshot;
-use crate::telemetry::{About, Events, Kind, Recent, Record, is_loss};
+use crate::telemetry::{About, EventKind, Events, Recent, Record, is_loss};
 
 /// Moves and losses that are told one by one in each look; of more, how many.
 const TOLD: usize = 10;
@@ -34,7 +34,7 @@ impl Look {
                     None => {}
                     Some(None) => {
                         let text = format!("{} was added to pool {pool}", backend.id());
-                        events.tell(Kind::Configuration, about, text, now);
+                        events.tell(EventKind::Configuration, about, text, now);
                     }
                     Some(Some(before)) if *before == state => {}
                     Some(Some(before)) => {
@@ -50,7 +50,7 @@ impl Look {
         gone.sort_unstable();
         for (pool, backend) in gone {
             let about = About { pool: Some(&pool), backend: Some(&backend), ..About::default() };
-            events.tell(Kind::Configuration, about, format!("{backend} has left pool {pool}"), now);
+            events.tell(EventKind::Configuration, about, format!("{backend} has left pool {pool}"), now);
         }
         self.states = Some(states);
     }
@@ -60,8 +60,8 @@ impl Look {
         let news = recent.notable_since(self.request);
         self.request = news.last().map_or(self.request, |record| record.number);
         for (kind, is_it) in [
-            (Kind::Lost, (|record| is_loss(record.outcome)) as fn(&Record) -> bool),
-            (Kind::Moved, |record| record.outcome == Outcome::Moved),
+            (EventKind::Lost, (|record| is_loss(record.outcome)) as fn(&Record) -> bool),
+            (EventKind::Moved, |record| record.outcome == Outcome::Moved),
         ] {
             let all: Vec<_> = news.iter().filter(|record| is_it(record)).collect();
             for record in all.iter().take(TOLD) {
@@ -75,7 +75,7 @@ impl Look {
             }
             let rest = all.len().saturating_sub(TOLD);
             if rest > 0 {
-                let verb = if kind == Kind::Lost { "were lost" } else { "moved" };
+                let verb = if kind == EventKind::Lost { "were lost" } else { "moved" };
                 let text = format!("{rest} more sessions {verb} in this second");
                 events.tell(kind, About::default(), text, now);
             }
@@ -83,7 +83,7 @@ impl Look {
     }
 }
 
-fn changed(backend: &Backend, before: State, state: State, now: Now) -> (Kind, String) {
+fn changed(backend: &Backend, before: State, state: State, now: Now) -> (EventKind, String) {
     let id = backend.id();
     let why = match (state, backend.live().health(now)) {
         (State::Down, Health::Down(Cause::Unreachable)) => ": connections to it fail",
@@ -95,8 +95,8 @@ fn changed(backend: &Backend, before: State, state: State, now: Now) -> (Kind, S
         _ => "",
     };
     let kind = match (before, state) {
-        (State::Draining, _) | (_, State::Draining) => Kind::Drain,
-        _ => Kind::State,
+        (State::Draining, _) | (_, State::Draining) => EventKind::Drain,
+        _ => EventKind::State,
     };
     (kind, format!("{id}: {} → {}{why}", before.as_str(), state.as_str()))
 }

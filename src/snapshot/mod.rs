@@ -9,6 +9,7 @@
 mod compile;
 mod current;
 mod discovered;
+mod routes;
 mod secrets;
 mod served;
 

@@ -46,7 +46,7 @@ pub struct Event {
     /// When, in seconds since 1970.
     pub at_s: u64,
     /// What.
-    pub kind: Kind,
+    pub kind: EventKind,
     /// The pool; null: all, or none.
     #[schemars(with = "Option<String>")]
     pub pool: Option<PoolName>,
@@ -62,7 +62,7 @@ pub struct Event {
 /// Kinds of events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum EventKind {
     /// A backend is in another state.
     State,
     /// A session moved.
@@ -88,7 +88,7 @@ impl Default for Events {
 
 impl Events {
     /// Tells of something that happened, and keeps it.
-    pub fn tell(&self, kind: Kind, about: About<'_>, text: String, now: Now) {
+    pub fn tell(&self, kind: EventKind, about: About<'_>, text: String, now: Now) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let event = Arc::new(Event {
             number,
@@ -156,12 +156,12 @@ mod tests {
     fn whoever_listens_hears_what_was_and_what_comes_each_once() {
         let events = Events::default();
         assert!(!events.has_listeners());
-        (0..300).for_each(|n| events.tell(Kind::State, About::default(), n.to_string(), NOW));
+        (0..300).for_each(|n| events.tell(EventKind::State, About::default(), n.to_string(), NOW));
         let (before, mut hears) = events.listen().unwrap();
         assert_eq!((before.len(), before[0].number, before[199].number), (KEPT, 101, 300));
-        events.tell(Kind::Lost, About { request: Some(4), ..About::default() }, "next".to_owned(), NOW);
+        events.tell(EventKind::Lost, About { request: Some(4), ..About::default() }, "next".to_owned(), NOW);
         let News::Happened(event) = hears.try_recv().unwrap() else { panic!("an event") };
-        assert_eq!((event.number, event.kind, event.request, event.at_s), (301, Kind::Lost, Some(4), 7));
+        assert_eq!((event.number, event.kind, event.request, event.at_s), (301, EventKind::Lost, Some(4), 7));
         assert!(hears.try_recv().is_err(), "nothing else");
     }
 
@@ -169,7 +169,7 @@ mod tests {
     fn a_slow_listener_misses_events_and_nobody_waits() {
         let events = Events::default();
         let (_, mut slow) = events.listen().unwrap();
-        (0..1000).for_each(|n| events.tell(Kind::State, About::default(), n.to_string(), NOW));
+        (0..1000).for_each(|n| events.tell(EventKind::State, About::default(), n.to_string(), NOW));
         let Err(broadcast::error::TryRecvError::Lagged(missed)) = slow.try_recv() else {
             panic!("missed some")
         };

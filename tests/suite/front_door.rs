@@ -138,6 +138,8 @@ fn forwarding_headers_are_ours_and_hop_by_hop_ones_stay_here() {
         "X-Forwarded-Proto: https",
         "Forwarded: for=6.6.6.6",
         "X-Forwarded-Port: 1",
+        "X_Forwarded_For: 6.6.6.6",
+        "X-Forwarded_User: 6.6.6.6",
     ];
     let strict = Balancer::plain(&apps);
     let echo =

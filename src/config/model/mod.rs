@@ -8,22 +8,27 @@ mod discovery;
 mod health;
 mod listener;
 mod pool;
+mod route;
 mod secret;
 mod server;
+mod tls;
 
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
-pub(super) use listener::{Limits, Listener, Route, Timeouts};
+pub(super) use listener::{Limits, Listener, Timeouts};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
+pub(super) use route::{Match, PathMatch, Route, Test, TestKeys};
 pub(super) use secret::{AffinitySeed, TokenKey};
 pub(super) use server::Server;
+pub(super) use tls::{Certificate, Http2, ListenerTls, ProxyProtocol};
 
 use super::collections::Named;
 use super::read::{Spanned, keys, later};
 use super::text::FilePath;
 use super::units::Whole;
+use super::words::{InsecureFiles, Word};
 
 keys! {
     /// A Steadfast configuration.
@@ -43,6 +48,9 @@ keys! {
         /// only a hash leads home, so it is not rotated with the keys. Without it one is made at first start and
         /// kept in `state_dir`.
         affinity_seed: Option<AffinitySeed> = "null",
+        /// A file with a private key, a token key, the seed or a password that everybody on the machine can read: `warn` or
+        /// `refuse`.
+        insecure_key_files: Word<InsecureFiles> = "warn",
         /// The admin API; null: none.
         admin: Option<Admin> = "null",
         /// The addresses that are accepted on; at least one.
