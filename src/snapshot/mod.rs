@@ -9,11 +9,13 @@
 mod compile;
 mod current;
 mod discovered;
+mod layer4;
 mod routes;
 mod secrets;
 mod served;
 
 pub use current::Current;
 pub use discovered::discovered;
+pub use layer4::{ServedLayer4, ServedTcp};
 pub use secrets::{Secrets, SecretsError};
 pub use served::{RetryPolicy, ServedListener, ServedPool, Snapshot};

@@ -7,7 +7,8 @@ use http::HeaderName;
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
-use crate::affinity::Policy;
+use super::layer4::ServedLayer4;
+use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
 use crate::names::{BackendIndex, ListenerName, PoolName};
@@ -81,6 +82,8 @@ pub struct ServedListener {
     pub body_timeout: Duration,
     /// For one write to the client.
     pub write_timeout: Duration,
+    /// What it speaks instead of HTTP, if it does not.
+    pub layer4: Option<ServedLayer4>,
     /// Counts what it answers by itself.
     pub meter: ListenerMeter,
 }
@@ -108,6 +111,10 @@ pub struct ServedPool {
     pub book: SessionBook,
     /// Whose sessions were lost.
     pub losses: LossBook,
+    /// In a pool of layer 4: how clients are told apart. `policy.learned` is its flow table.
+    pub flows: Option<FlowPolicy>,
+    /// For a connection to a backend.
+    pub connect_timeout: Duration,
     /// What its requests came to.
     pub meter: PoolMeter,
 }

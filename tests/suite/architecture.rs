@@ -34,7 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
+    ("l4", &["snapshot", "route", "affinity", "pool", "health", "telemetry", "listen"]),
     ("discovery", &["pool"]),
     (
         "admin",
