@@ -69,7 +69,7 @@ impl Pulse {
         let snapshot = self.current.load();
         look.states(&snapshot, &self.events, now);
         look.requests(&self.recent, &self.events, now);
-        if turn % TURNS != 0 {
+        if !turn.is_multiple_of(TURNS) {
             return;
         }
         alerts.look(&snapshot, &self.board, &self.events, now);
@@ -79,7 +79,7 @@ impl Pulse {
         } else {
             sampler.rest();
         }
-        if turn % (TURNS * HISTORY_STEP_S) == 0 {
+        if turn.is_multiple_of(TURNS * HISTORY_STEP_S) {
             self.history.enter(now.unix_s, snapshot.pools.iter().map(|served| line(served, now)).collect());
         }
     }
