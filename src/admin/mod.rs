@@ -29,6 +29,7 @@ mod sessions;
 mod state;
 mod view;
 
+pub(crate) use advice::{AdviceView, GapView, PoolGaps};
 pub(crate) use answer::Failure;
 pub(crate) use app::{AdminApp, ListenerHandle, Parts};
 pub(crate) use changes::{Drain, Nothing, PlanView};

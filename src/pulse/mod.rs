@@ -10,6 +10,7 @@ mod alerts;
 mod look;
 mod sampler;
 mod service;
+mod webhook;
 mod words;
 
 pub(crate) use advice::{Limits, advise};

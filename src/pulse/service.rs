@@ -11,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::alerts::{Alerts, Board};
 use super::look::Look;
 use super::sampler::Sampler;
+use super::webhook::Messenger;
 use crate::clock::Now;
 use crate::lifecycle::Control;
 use crate::names::PoolName;
@@ -43,13 +44,14 @@ impl BackgroundService for PulseService {
         let mut turns = interval(TURN);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = Seen::default();
+        let messenger = Messenger::start();
         let mut turn = 0_u64;
         loop {
             tokio::select! {
                 _ = turns.tick() => {}
                 () = async { drop(shutdown.wait_for(|stopping| *stopping).await) } => return,
             }
-            self.0.beat(&mut seen, turn, Now::read());
+            self.0.beat(&mut seen, &messenger, turn, Now::read());
             turn = turn.wrapping_add(1);
         }
     }
@@ -64,7 +66,7 @@ struct Seen {
 }
 
 impl Pulse {
-    fn beat(&self, seen: &mut Seen, turn: u64, now: Now) {
+    fn beat(&self, seen: &mut Seen, messenger: &Messenger, turn: u64, now: Now) {
         let Seen { look, alerts, sampler } = seen;
         let snapshot = self.current.load();
         look.states(&snapshot, &self.events, now);
@@ -72,7 +74,10 @@ impl Pulse {
         if !turn.is_multiple_of(TURNS) {
             return;
         }
-        alerts.look(&snapshot, &self.board, &self.events, now);
+        let told = alerts.look(&snapshot, &self.board, &self.events, now);
+        if let Some(webhook) = &snapshot.webhook {
+            told.iter().for_each(|alert| messenger.post(webhook, alert));
+        }
         if self.events.has_listeners() {
             let sample = sampler.sample(&snapshot, self.control.differences(), now);
             self.events.sample(Arc::new(sample));

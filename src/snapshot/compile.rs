@@ -9,6 +9,7 @@ use siphasher::sip::SipHasher24;
 use super::layer4;
 use super::secrets::Secrets;
 use super::served::{RetryPolicy, ServedListener, ServedPool, Snapshot};
+use super::webhook::Webhook;
 use crate::affinity::{
     CookiePolicy, FirstContact, FirstContacts, Insert, KeyRing, Learned, Mode, Policy, PoolBinding, SameSite,
 };
@@ -29,13 +30,14 @@ impl Snapshot {
             Arc::new(served(pool, PoolIndex(index), secrets, earlier.map(AsRef::as_ref), now))
         });
         let pools = pools.collect();
+        let webhook = checked.webhook.map(|webhook| Arc::new(Webhook::new(webhook)));
         let listeners = checked.listeners.into_iter().map(|config| {
             let earlier = before.and_then(|before| before.listener_named(&config.name));
             listener(config, earlier)
         });
         let listeners: Vec<_> = listeners.collect();
         let reserved = listeners.iter().filter_map(|listener| listener.subject_header.clone()).collect();
-        Self { pools, listeners, reserved }
+        Self { pools, listeners, webhook, reserved }
     }
 }
 

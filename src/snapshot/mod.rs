@@ -13,9 +13,11 @@ mod layer4;
 mod routes;
 mod secrets;
 mod served;
+mod webhook;
 
 pub use current::Current;
 pub use discovered::discovered;
 pub use layer4::{ServedLayer4, ServedTcp};
 pub use secrets::{Secrets, SecretsError};
 pub use served::{RetryPolicy, ServedListener, ServedPool, Snapshot};
+pub use webhook::Webhook;

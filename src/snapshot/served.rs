@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::layer4::ServedLayer4;
+use super::webhook::Webhook;
 use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub reserved: Vec<HeaderName>,
     /// The pools, in the order of the configuration.
     pub pools: Vec<Arc<ServedPool>>,
+    /// Where alerts are posted, if anywhere.
+    pub webhook: Option<Arc<Webhook>>,
 }
 
 impl Snapshot {

@@ -200,3 +200,67 @@ fn the_dashboard_is_there_where_it_is_switched_on_and_loads_nothing_from_elsewhe
     assert_eq!(guarded.get("/dashboard/").code(), (401, "unauthorized"));
     assert_eq!(guarded.ask_with("GET /v1/history", &[TOKEN], "").status, 200);
 }
+
+/// A web hook that answers a first try with 503, and keeps what is posted.
+fn web_hook() -> (std::net::SocketAddr, std::sync::mpsc::Receiver<(String, Value)>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, (sender, posted)) = (listener.local_addr().unwrap(), std::sync::mpsc::channel());
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let lines = reader.by_ref().lines().map(Result::unwrap);
+            let head = lines.take_while(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+            let length = head.to_lowercase().split("content-length: ").nth(1).unwrap().to_owned();
+            let mut body = vec![0; length.lines().next().unwrap().parse().unwrap()];
+            reader.read_exact(&mut body).unwrap();
+            let status = if number == 0 { "503 Not Now" } else { "204 No Content" };
+            reader
+                .get_mut()
+                .write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes())
+                .unwrap();
+            if sender.send((head, serde_json::from_slice(&body).unwrap())).is_err() {
+                return;
+            }
+        }
+    });
+    (address, posted)
+}
+
+#[test]
+fn an_alert_is_posted_to_the_web_hook_and_tried_again() {
+    let apps: Vec<App> = apps(2);
+    let (hook, posted) = web_hook();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("hook.token"), "hook-token").unwrap();
+    let token = folder.path().join("hook.token");
+    let top = format!(
+        "{SHARED}alerts: {{ webhook: {{ url: 'http://{hook}/hooks/a?b=1', token_file: '{}' }} }}\n",
+        token.display()
+    );
+    let checked = checked(&configuration(&apps, &top, "", ""), folder.path());
+    let bound = steadfast::Steadfast::from_checked(checked).bind().unwrap();
+    let address = bound.addresses()[0].1;
+    let _running = bound.spawn().unwrap();
+    let firsts: Vec<_> =
+        (0..40).map(|n| get(address, "/shop/cart", &[&format!("User-Agent: {n}")])).collect();
+    let of_app1: Vec<_> = firsts.iter().filter(|first| first.server() == "app1").collect();
+    assert!(of_app1.len() >= 5, "{}", of_app1.len());
+    apps[0].stop();
+    for first in &of_app1 {
+        get(address, "/shop/cart", &[&format!("Cookie: {}", first.cookies())]);
+    }
+    let next = || posted.recv_timeout(Duration::from_secs(60)).expect("it is posted");
+    let (refused, (head, began), (_, ended)) = (next(), next(), next());
+    assert_eq!(refused.1, began, "the same again");
+    assert!(head.starts_with("POST /hooks/a?b=1 HTTP/1.1\n"), "{head}");
+    let head = head.to_lowercase();
+    assert!(
+        head.contains(&format!("host: {hook}")) && head.contains("authorization: bearer hook-token"),
+        "{head}"
+    );
+    assert!(head.contains("content-type: application/json"), "{head}");
+    assert_eq!((&began["alert"], &ended["alert"]), (&json!("began"), &json!("ended")));
+    assert_eq!((&ended["backend"], &ended["pool"]), (&json!("app1"), &json!("app")), "{ended:#}");
+    assert_eq!((&ended["lost"], &ended["lost_after_move"]), (&json!(of_app1.len()), &json!(of_app1.len())));
+    assert!(ended["text"].as_str().unwrap().contains("sessions of app1 were lost"), "{ended:#}");
+}

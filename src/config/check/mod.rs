@@ -6,6 +6,7 @@
 mod actions;
 mod admin;
 mod affinity;
+mod alerts;
 mod discovery;
 mod health;
 mod layer4;
@@ -88,6 +89,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         affinity_seed,
         insecure_key_files,
         admin,
+        alerts,
         listeners,
         pools,
     } = document;
@@ -100,6 +102,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let layer4 = layer4::pools(&listeners, &pools, around);
     let listeners = listeners::listeners(listeners, &pools, around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
+    let webhook = alerts::webhook(alerts, around);
     let pools = pools::pools(pools, &layer4, around);
     version.get()?;
     insecure_key_files.get()?;
@@ -109,6 +112,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         keys: keys?,
         affinity_seed: affinity_seed?,
         admin: admin?,
+        webhook: webhook?,
         listeners: listeners?,
         pools: pools?,
         warnings: Vec::new(),

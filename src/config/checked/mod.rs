@@ -4,6 +4,7 @@
 
 mod action;
 mod affinity;
+mod alerts;
 mod health;
 mod layer4;
 mod listener;
@@ -19,6 +20,7 @@ pub use self::action::{Action, HeaderChanges, Mirror, Piece, Rewrite, Template};
 pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
+pub use self::alerts::Webhook;
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::layer4::{Layer4, SourceAddress, Tcp};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
@@ -41,6 +43,8 @@ pub struct Checked {
     pub affinity_seed: Option<Secret>,
     /// The admin API, if there is to be one.
     pub admin: Option<Admin>,
+    /// Who is told when sessions are lost, besides the log.
+    pub webhook: Option<Webhook>,
     /// The addresses that are accepted on.
     pub listeners: Vec<Listener>,
     /// The pools, in the order of the file.
