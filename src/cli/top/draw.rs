@@ -101,18 +101,19 @@ impl View {
     fn draw_backends(&self, frame: &mut Frame<'_>, area: Rect) {
         let sample = self.sample.as_ref();
         let rows = sample.into_iter().flat_map(backends).map(|(pool, backend)| row(pool, backend));
+        // Eighty columns have to do.
         let widths = [
-            Constraint::Fill(2),
-            Constraint::Length(12),
-            Constraint::Length(9),
-            Constraint::Length(9),
-            Constraint::Length(9),
-            Constraint::Length(9),
+            Constraint::Min(14),
+            Constraint::Length(11),
             Constraint::Length(8),
-            Constraint::Length(9),
+            Constraint::Length(6),
             Constraint::Length(7),
+            Constraint::Length(7),
+            Constraint::Length(5),
+            Constraint::Length(6),
+            Constraint::Length(5),
         ];
-        let head = ["BACKEND", "STATE", "SESSIONS", "REQ/S", "HALF", "99 %", "ERR/S", "IN FLIGHT", "LOST"];
+        let head = ["BACKEND", "STATE", "SESSIONS", "REQ/S", "HALF", "99 %", "ERR/S", "FLIGHT", "LOST"];
         let table = Table::new(rows, widths)
             .header(Row::new(head).style(Style::new().add_modifier(Modifier::BOLD)))
             .block(Block::bordered().title(" pools "));
