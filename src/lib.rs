@@ -42,6 +42,7 @@ pub mod lifecycle;
 pub mod listen;
 pub mod names;
 pub mod pool;
+mod pulse;
 pub mod route;
 pub mod snapshot;
 pub mod store;

@@ -46,6 +46,9 @@ mod drains;
 #[path = "suite/embedded.rs"]
 mod embedded;
 #[cfg(test)]
+#[path = "suite/events.rs"]
+mod events;
+#[cfg(test)]
 #[path = "suite/evidence.rs"]
 mod evidence;
 #[cfg(test)]

@@ -23,11 +23,12 @@ use super::upgrade::{UpgradeError, Upgrader};
 use crate::clock::Now;
 use crate::config::checked::{Backend, BackendState, Listener, Pool, Secret};
 use crate::config::{self, Checked};
-use crate::discovery::{Found, Sink, Spec};
+use crate::discovery::Spec;
 use crate::names::{BackendId, ListenerName, PoolName};
 use crate::pool::{Cause, Health};
 use crate::snapshot::{Current, Secrets, Snapshot, discovered};
 use crate::store::Keeper;
+use crate::telemetry::Events;
 
 /// What changes the configuration in force.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct Control {
     pub(super) history: History,
     /// Starts another process in this one's place, where that is possible.
     upgrader: OnceLock<Upgrader>,
+    /// Who is told of reloads and upgrades.
+    pub(super) events: OnceLock<Arc<Events>>,
 }
 
 /// What the snapshot in force was compiled from.
@@ -52,7 +55,7 @@ pub(super) struct World {
     pub(super) file: Checked,
     /// The file's pools with what differs at run time.
     in_force: Vec<Pool>,
-    overlay: Overlay,
+    pub(super) overlay: Overlay,
     pub(super) secrets: Secrets,
     /// Another process has taken over.
     pub(super) handed_over: bool,
@@ -124,6 +127,7 @@ impl Control {
                 world: Mutex::new(world),
                 history: History::new(),
                 upgrader: OnceLock::new(),
+                events: OnceLock::new(),
             },
             hears,
         )
@@ -191,6 +195,7 @@ impl Control {
             bound.follow(listener, next);
         }
         self.swap(&world, now);
+        self.told_of_reload(&plan.changes, now);
         Ok(plan)
     }
 
@@ -303,6 +308,7 @@ impl Control {
     /// From now on, another process is the one to ask; or it is no more.
     pub(crate) fn hand_over(&self, handed_over: bool) {
         self.world.lock().handed_over = handed_over;
+        self.told_of_upgrade(handed_over);
     }
 
     /// Where what is in force differs from the file, in words.
@@ -349,7 +355,7 @@ impl Control {
         plan
     }
 
-    fn alter(
+    pub(super) fn alter(
         &self,
         pool: &str,
         alteration: impl FnOnce(&Pool, &mut World) -> Result<(), ChangeError>,
@@ -396,27 +402,6 @@ impl Control {
         self.listeners.iter().find_map(|bound| bound.differs(file)).or_else(|| {
             file.listeners.iter().find(is_new).map(|listener| format!("listener `{}` is new", listener.name))
         })
-    }
-}
-
-impl Sink for Control {
-    /// They stand beside those of the file, which has the last word on an id; who is no longer found drains first.
-    fn found(&self, pool: &PoolName, backends: Vec<Found>) {
-        let backend = |found: Found| Backend {
-            id: found.id,
-            address: found.address,
-            weight: found.weight,
-            state: BackendState::Up,
-            drain_deadline: None,
-        };
-        let backends = backends.into_iter().map(backend).collect();
-        let altered = self.alter(pool.as_str(), |pool, world| {
-            world.overlay.found(&pool.name, backends);
-            Ok(())
-        });
-        if let Err(error) = altered {
-            log::debug!("discovery: {error}");
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! `handover` passes sockets, live state and sessions to another process, which `upgrade` starts.
 //!
-//! May use config, snapshot, store, affinity (to carry sessions over), pool, health, discovery and listen.
+//! May use config, snapshot, store, affinity (to carry sessions over), pool, health, discovery, listen and telemetry.
 
 mod apply;
 mod bound;
@@ -14,6 +14,7 @@ mod discover;
 mod drains;
 mod handover;
 mod history;
+mod news;
 mod notify;
 mod overlay;
 mod pid_file;

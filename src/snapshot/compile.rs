@@ -7,6 +7,7 @@ use super::layer4;
 use super::peers::{check_spec, peer};
 use super::secrets::Secrets;
 use super::served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
+use super::webhook::Webhook;
 use crate::affinity::{
     CookiePolicy, FirstContact, FirstContacts, Insert, KeyRing, Learned, Mode, Policy, PoolBinding, SameSite,
 };
@@ -16,7 +17,7 @@ use crate::config::checked;
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::PoolIndex;
 use crate::store::{EngineSettings, KeptPool, SharedTable};
-use crate::telemetry::{PoolMeter, SessionBook};
+use crate::telemetry::{LossBook, PoolMeter, SessionBook};
 use http::{HeaderName, HeaderValue};
 
 impl Snapshot {
@@ -27,13 +28,14 @@ impl Snapshot {
             Arc::new(served(pool, PoolIndex(index), secrets, earlier.map(AsRef::as_ref), now))
         });
         let pools = pools.collect();
+        let webhook = checked.webhook.map(|webhook| Arc::new(Webhook::new(webhook)));
         let listeners = checked.listeners.into_iter().map(|config| {
             let earlier = before.and_then(|before| before.listener_named(&config.name));
             listener(config, earlier)
         });
         let listeners: Vec<_> = listeners.collect();
         let reserved = listeners.iter().filter_map(|listener| listener.subject_header.clone()).collect();
-        Self { pools, listeners, reserved }
+        Self { pools, listeners, webhook, reserved }
     }
 }
 
@@ -111,6 +113,8 @@ fn served(
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
+    let backends = config.backends.iter().map(|backend| backend.id.clone());
+    let losses = LossBook::new(backends, earlier.map(|earlier| &earlier.losses));
     let spec = PoolSpec {
         name: config.name,
         backends: config.backends.into_iter().map(backend).collect(),
@@ -160,6 +164,7 @@ fn served(
         kept,
         shared,
         book,
+        losses,
         flows,
         connect_timeout,
         meter,

@@ -14,9 +14,11 @@ mod peers;
 mod routes;
 mod secrets;
 mod served;
+mod webhook;
 
 pub use current::Current;
 pub use discovered::discovered;
 pub use layer4::{ServedLayer4, ServedTcp};
 pub use secrets::{Secrets, SecretsError};
 pub use served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
+pub use webhook::Webhook;

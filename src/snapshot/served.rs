@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::layer4::ServedLayer4;
+use super::webhook::Webhook;
 use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
@@ -16,7 +17,7 @@ use crate::names::{BackendIndex, ListenerName, PoolName, ProxyVersion};
 use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{KeptPool, SharedTable};
-use crate::telemetry::{ListenerMeter, LiveCount, PoolMeter, Report, SessionBook, Traffic};
+use crate::telemetry::{ListenerMeter, LiveCount, LossBook, PoolMeter, Report, SessionBook, Traffic};
 
 /// Everything compiled from one configuration.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub reserved: Vec<HeaderName>,
     /// The pools, in the order of the configuration.
     pub pools: Vec<Arc<ServedPool>>,
+    /// Where alerts are posted, if anywhere.
+    pub webhook: Option<Arc<Webhook>>,
 }
 
 impl Snapshot {
@@ -148,6 +151,8 @@ pub struct ServedPool {
     pub shared: Option<Arc<SharedTable>>,
     /// What became of its sessions.
     pub book: SessionBook,
+    /// Whose sessions were lost.
+    pub losses: LossBook,
     /// In a pool of layer 4: how clients are told apart. `policy.learned` is its flow table.
     pub flows: Option<FlowPolicy>,
     /// For a connection to a backend.

@@ -41,8 +41,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("discovery", &["pool"]),
     (
         "admin",
-        &["config", "snapshot", "telemetry", "lifecycle", "listen", "route", "affinity", "pool", "store"],
+        &[
+            "config",
+            "snapshot",
+            "telemetry",
+            "lifecycle",
+            "listen",
+            "route",
+            "affinity",
+            "pool",
+            "store",
+            "pulse",
+        ],
     ),
+    ("pulse", &["snapshot", "telemetry", "lifecycle", "affinity", "pool"]),
     ("error", &["config", "listen", "snapshot", "tls"]),
 ];
 

@@ -6,6 +6,7 @@
 mod actions;
 mod admin;
 mod affinity;
+mod alerts;
 mod discovery;
 mod headers;
 mod health;
@@ -100,6 +101,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         insecure_key_files,
         reload,
         admin,
+        alerts,
         listeners,
         pools,
     } = document;
@@ -112,6 +114,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let layer4 = layer4::pools(&listeners, &pools, around);
     let listeners = listeners::listeners(listeners, &pools, around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
+    let webhook = alerts::webhook(alerts, around);
     let server = self::server(server, around);
     let system = server.as_ref().and_then(|server| server.ca_file.as_deref());
     // That it cannot be read is Pingora's to say, where it is used.
@@ -127,6 +130,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         affinity_seed: affinity_seed?,
         watch: watch?.0,
         admin: admin?,
+        webhook: webhook?,
         listeners: listeners?,
         pools: pools?,
         files: around.files.take(),

@@ -4,6 +4,7 @@
 
 mod action;
 mod affinity;
+mod alerts;
 mod headers;
 mod health;
 mod layer4;
@@ -21,6 +22,7 @@ pub use self::action::{Action, HeaderChanges, Mirror, Piece, Rewrite, Template};
 pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
+pub use self::alerts::Webhook;
 pub use self::headers::{ErrorPage, ForwardedBy, Headers};
 pub use self::health::{Check, DrainOn, Health, HttpCheck, Passive};
 pub use self::layer4::{ClientName, Clients, Layer4, Tcp, TlsRoute};
@@ -47,6 +49,8 @@ pub struct Checked {
     pub watch: bool,
     /// The admin API, if there is to be one.
     pub admin: Option<Admin>,
+    /// Who is told when sessions are lost, besides the log.
+    pub webhook: Option<Webhook>,
     /// The addresses that are accepted on.
     pub listeners: Vec<Listener>,
     /// The pools, in the order of the file.

@@ -5,6 +5,7 @@
 mod action;
 mod admin;
 mod affinity;
+mod alerts;
 mod discovery;
 mod headers;
 mod health;
@@ -21,6 +22,7 @@ mod tls;
 pub(super) use action::{HeaderChanges, Mirror, Part, Parts, Redirect, Respond, Rewrite};
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
+pub(super) use alerts::{Alerts, Webhook};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use headers::Headers;
 pub(super) use health::{DrainOn, Health, HttpCheck, Passive, TcpCheck};
@@ -65,6 +67,8 @@ keys! {
         insecure_key_files: Word<InsecureFiles> = "warn",
         /// The admin API; null: none.
         admin: Option<Admin> = "null",
+        /// What is told when sessions are lost; null: the log alone says so.
+        alerts: Option<Alerts> = "null",
         /// The addresses that are accepted on; at least one.
         listeners: Vec<Spanned<Listener>>,
         /// The pools by name; at least one.
