@@ -73,6 +73,9 @@ mod meter;
 #[path = "suite/reload.rs"]
 mod reload;
 #[cfg(test)]
+#[path = "suite/request_limits.rs"]
+mod request_limits;
+#[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;
 #[cfg(test)]
@@ -81,3 +84,6 @@ mod session_book;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;
+#[cfg(test)]
+#[path = "suite/waiting_room.rs"]
+mod waiting_room;

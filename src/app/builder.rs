@@ -14,8 +14,9 @@ use crate::error::Error;
 use crate::hooks::{Chain, Hook};
 use crate::l7::Proxy;
 use crate::lifecycle::{
-    Asked, BoundListener, Control, Inheritance, Start, bounds, first_answers, tell_predecessor,
+    Asked, BoundListener, Control, Inheritance, Start, bounds, first_answers, per_client, tell_predecessor,
 };
+use crate::limits::ClientConnections;
 use crate::listen::{Acceptance, Door, ListenerFacts, bind};
 use crate::snapshot::{Current, Secrets};
 use crate::store::Keeper;
@@ -109,15 +110,18 @@ impl Steadfast {
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
         let doors = sockets.into_iter().enumerate().map(|(index, (socket, listener))| {
-            let facts =
-                ListenerFacts { name: listener.name.clone(), index, acceptance: Acceptance::default() };
+            let clients = Arc::new(ClientConnections::default());
+            clients.follow(per_client(&listener));
+            let (name, acceptance) = (listener.name.clone(), Acceptance::default());
+            let facts = ListenerFacts { name, index, acceptance, clients };
             let door = Door::new(Arc::clone(&proxy), Arc::new(facts), bounds(&listener), Arc::default());
             (socket, listener.address, Arc::new(door))
         });
         let (mut listeners, mut bound) = (Vec::new(), Vec::new());
         for (socket, address, door) in doors {
             let (name, bounds) = (door.facts().name.clone(), Arc::clone(door.bounds()));
-            bound.push(BoundListener { name, address, bounds });
+            let clients = Arc::clone(&door.facts().clients);
+            bound.push(BoundListener { name, address, clients, bounds });
             listeners.push((socket, door));
         }
         let (control, changed) =

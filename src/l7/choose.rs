@@ -13,8 +13,9 @@ use super::admit::admit;
 use super::arrive::{client, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
-use super::reply;
 use super::trace;
+use super::wait::{self, Turn};
+use super::{limit, reply};
 use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
@@ -27,6 +28,10 @@ const CONNECTION_CHOICE_S: u64 = 5;
 /// Chooses the backend. `true`: the request was answered here.
 pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
     let client = who(session, ctx);
+    let headers = &session.req_header().headers;
+    if let Some(wait) = limit::before_the_route(listener(ctx), client, headers, ctx.arrived) {
+        return reply::too_many(session, limit::seconds(wait)).await;
+    }
     let (served, named) = match ask_hooks(proxy, session, ctx, client) {
         Ok(Asked::Go(served, named)) => (served, named),
         Ok(Asked::Answer(answer)) => return reply::hook_answer(session, answer).await,
@@ -37,6 +42,9 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
     };
     let Some(served) = served.or_else(|| route(ctx)) else { return reply::own(session, 404).await };
     let evidence = read(session, ctx, &served, client, named.as_ref());
+    if let Some(wait) = limit::by_session(listener(ctx), &evidence, ctx.arrived) {
+        return reply::too_many(session, limit::seconds(wait)).await;
+    }
     let decision = match settle(&served, &evidence, ctx.arrived).await {
         Ok(decision) => decision,
         Err(refusal) => {
@@ -46,6 +54,11 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
         }
     };
     let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);
+    let pass = match wait::turn(&served, &decision, &session.req_header().headers, client, ctx.arrived) {
+        Turn::In(pass) => pass,
+        Turn::Wait(page) => return wait::answer(session, page).await,
+        Turn::Full => return reply::unavailable(session, Refusal::Full).await,
+    };
     let decision = match preferred(proxy, ctx, &served, decision, client) {
         Ok(decision) => decision,
         Err(failure) => {
@@ -77,6 +90,7 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
         retries: 0,
         failed: false,
         reused: false,
+        pass,
         preflight,
         moved_from: None,
         trace,

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::phases::Phases;
+use http::HeaderValue;
+
 use crate::affinity::{Decision, Evidence};
 use crate::clock::Now;
 use crate::hooks::States;
@@ -56,6 +58,8 @@ pub(super) struct Placed {
     pub(super) failed: bool,
     /// The connection of this try had served before.
     pub(super) reused: bool,
+    /// What leads the visitor past the waiting room, until it has a session.
+    pub(super) pass: Option<HeaderValue>,
     /// Whether it is a CORS preflight.
     pub(super) preflight: bool,
     /// The backend that its session moved away from.

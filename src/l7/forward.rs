@@ -24,6 +24,9 @@ pub(super) fn forward(
     let connection = ctx.connection.clone();
     let Some(placed) = ctx.placed() else { return Ok(()) };
     strip_cookie(request, placed.served.policy.cookie.name.as_bytes())?;
+    if let Some(room) = &placed.served.room {
+        strip_cookie(request, room.cookie.as_bytes())?;
+    }
     if let Some(connection) = connection {
         forwarded::set(request, session.req_header(), connection.peer_text(), placed.client)?;
     }

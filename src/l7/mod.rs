@@ -16,6 +16,7 @@ mod connect;
 mod context;
 mod forward;
 mod forwarded;
+mod limit;
 mod log;
 mod phases;
 mod proxy;
@@ -23,5 +24,6 @@ mod reply;
 mod retry;
 mod trace;
 mod tunnel;
+mod wait;
 
 pub(crate) use proxy::Proxy;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::config::Checked;
-use crate::config::checked::Listener;
+use crate::config::checked::{ClientPrefix, Listener};
+use crate::limits::{ClientConnections, PerClient, Prefix};
 use crate::listen::{Bounds, HeadLimits};
 use crate::names::ListenerName;
 
@@ -16,6 +17,8 @@ pub(crate) struct BoundListener {
     pub(crate) name: ListenerName,
     /// As the configuration has it; the port may be 0.
     pub(crate) address: SocketAddr,
+    /// How many connections a client may have.
+    pub(crate) clients: Arc<ClientConnections>,
     /// What the door goes by, from the next connection on.
     pub(crate) bounds: Arc<ArcSwap<Bounds>>,
 }
@@ -40,7 +43,16 @@ impl BoundListener {
     /// Goes by the configuration from the next connection on.
     pub(super) fn follow(&self, listener: &Listener) {
         self.bounds.store(Arc::new(bounds(listener)));
+        self.clients.follow(per_client(listener));
     }
+}
+
+/// How many connections one client of a listener may have, if that is bounded.
+pub(crate) fn per_client(listener: &Listener) -> Option<PerClient> {
+    let ClientPrefix { ipv4, ipv6 } = listener.limits.client;
+    let exempt = listener.trusted_proxies.clone();
+    let per_client = |connections| PerClient { connections, prefix: Prefix { ipv4, ipv6 }, exempt };
+    listener.limits.connections_per_client.map(per_client)
 }
 
 /// What a listener's door goes by.

@@ -8,6 +8,7 @@ use http::HeaderValue;
 
 use super::acceptance::Acceptance;
 use crate::clock::Now;
+use crate::limits::ClientConnections;
 use crate::names::{BackendIndex, ListenerName};
 
 /// What all connections of a listener have in common.
@@ -19,6 +20,8 @@ pub struct ListenerFacts {
     pub index: usize,
     /// Whether it accepts.
     pub acceptance: Acceptance,
+    /// The open connections of each client.
+    pub clients: Arc<ClientConnections>,
 }
 
 /// What is known of a client's connection.

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::acceptance::Accepting;
 use super::counts::{Slot, add};
 use super::door::Door;
+use crate::limits::ClientPlace;
 
 /// All HTTP listeners.
 pub struct HttpListeners<A> {
@@ -98,10 +99,10 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
             },
         };
         match accepted {
-            Ok((tcp, _)) => {
+            Ok((tcp, peer)) => {
                 // Without a place the connection is closed at once: a bound must cost nothing.
-                if let Some(slot) = door.counts().enter(door.connection_limit()) {
-                    start(tcp, Arc::clone(&door), slot, shutdown.clone());
+                if let Some(place) = door.enter(peer.ip()) {
+                    start(tcp, Arc::clone(&door), place, shutdown.clone());
                 }
             }
             Err(error) => {
@@ -119,13 +120,13 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
 fn start<A: HttpServerApp + Send + Sync + 'static>(
     tcp: tokio::net::TcpStream,
     door: Arc<Door<A>>,
-    slot: Slot,
+    place: (Slot, ClientPlace),
     shutdown: ShutdownWatch,
 ) {
     let _ = tcp.set_nodelay(true);
     let Ok(tcp) = tcp.into_std() else { return };
     pingora_runtime::current_handle().spawn(async move {
-        let _slot = slot;
+        let _place = place;
         if let Ok(tcp) = tokio::net::TcpStream::from_std(tcp) {
             door.serve(tcp, shutdown).await;
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pingora::upstreams::peer::HttpPeer;
 use siphasher::sip::SipHasher24;
 
+use super::room::WaitingRoom;
 use super::secrets::Secrets;
 use super::served::{RetryPolicy, ServedListener, ServedPool, Snapshot};
 use crate::affinity::{
@@ -15,6 +16,7 @@ use crate::clock::Now;
 use crate::config::Checked;
 use crate::config::checked;
 use crate::health::{Check, CheckSpec, HttpProbe};
+use crate::limits::{By, Prefix, Rate, RequestLimit};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{EngineSettings, KeptPool, SharedTable};
@@ -42,11 +44,34 @@ fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> Se
         name: listener.name,
         routes: RouteTable::new(listener.routes.into_iter().filter_map(pool).collect()),
         trusted_proxies: listener.trusted_proxies,
+        requests: requests(listener.limits.requests, listener.limits.client, earlier),
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,
         write_timeout: listener.timeouts.write,
         meter: earlier.map(|earlier| earlier.meter.clone()).unwrap_or_default(),
     }
+}
+
+/// The limits of the snapshot before, where they are the same: a reload forgives nobody.
+fn requests(
+    limits: Vec<checked::RequestLimit>,
+    client: checked::ClientPrefix,
+    earlier: Option<&ServedListener>,
+) -> Vec<Arc<RequestLimit>> {
+    let prefix = Prefix { ipv4: client.ipv4, ipv6: client.ipv6 };
+    let limit = |limit: checked::RequestLimit| {
+        let header = limit.header.and_then(|name| name.try_into().ok());
+        let by = match (limit.by, header) {
+            (checked::LimitBy::Session, _) => By::Session,
+            (checked::LimitBy::Header, Some(header)) => By::Header(header),
+            (checked::LimitBy::Client | checked::LimitBy::Header, _) => By::Client(prefix),
+        };
+        let rate = Rate { requests: limit.requests, per: limit.per, burst: limit.burst };
+        let same =
+            earlier.and_then(|earlier| earlier.requests.iter().find(|it| it.is(&by, rate, limit.keys)));
+        same.map_or_else(|| Arc::new(RequestLimit::new(by, rate, limit.keys, rand::random())), Arc::clone)
+    };
+    limits.into_iter().map(limit).collect()
 }
 
 fn served(
@@ -84,6 +109,7 @@ fn served(
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
+    let room = config.waiting_room.map(|room| WaitingRoom::new(room, &config.name, earlier));
     let spec = PoolSpec {
         name: config.name,
         backends: config.backends.into_iter().map(backend).collect(),
@@ -125,6 +151,7 @@ fn served(
         kept,
         shared,
         book,
+        room,
         meter,
     }
 }

@@ -9,10 +9,12 @@
 mod compile;
 mod current;
 mod discovered;
+mod room;
 mod secrets;
 mod served;
 
 pub use current::Current;
 pub use discovered::discovered;
+pub use room::WaitingRoom;
 pub use secrets::{Secrets, SecretsError};
 pub use served::{RetryPolicy, ServedListener, ServedPool, Snapshot};

@@ -6,9 +6,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
+use super::room::WaitingRoom;
 use crate::affinity::Policy;
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
+use crate::limits::RequestLimit;
 use crate::names::{BackendIndex, ListenerName, PoolName};
 use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
@@ -70,6 +72,8 @@ pub struct ServedListener {
     pub routes: RouteTable,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Limits of requests in a time.
+    pub requests: Vec<Arc<RequestLimit>>,
     /// Bytes of a request body.
     pub body_limit: Option<u64>,
     /// Between two reads of a request body.
@@ -101,6 +105,8 @@ pub struct ServedPool {
     pub shared: Option<Arc<SharedTable>>,
     /// What became of its sessions.
     pub book: SessionBook,
+    /// Where new visitors wait, if anywhere.
+    pub room: Option<WaitingRoom>,
     /// What its requests came to.
     pub meter: PoolMeter,
 }

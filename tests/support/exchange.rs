@@ -76,6 +76,11 @@ impl Connection {
         self.stream.write_all(bytes).unwrap();
     }
 
+    /// Sends, unless the connection has ended.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
     /// Says that nothing more will come.
     pub(crate) fn finish(&mut self) {
         self.stream.shutdown(std::net::Shutdown::Write).unwrap();

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Surroundings, all, size};
-use crate::config::checked::{Listener, ListenerLimits, ListenerTimeouts, Route};
+use super::{Surroundings, all, count, size};
+use crate::config::checked::{ClientPrefix, Listener, ListenerLimits, ListenerTimeouts, Route};
 use crate::config::collections::Named;
 use crate::config::model;
 use crate::config::network::{Address, Network};
@@ -101,7 +101,7 @@ fn listener(
         name: ListenerName::new(&name.value?.0),
         address: address.value?.0,
         trusted_proxies: networks.collect::<Option<_>>()?,
-        limits: self::limits(limits)?,
+        limits: self::limits(limits, around)?,
         timeouts: self::timeouts(timeouts)?,
         routes: routes?,
     })
@@ -152,15 +152,23 @@ fn pool(
     found
 }
 
-fn limits(limits: Spanned<model::Limits>) -> Option<ListenerLimits> {
+fn limits(limits: Spanned<model::Limits>, around: &Surroundings<'_>) -> Option<ListenerLimits> {
     let bytes = |Bytes(bytes): Bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
     let limits = limits.value?;
+    let requests = super::limits::requests(limits.requests, around);
+    let bits = |bits| u8::try_from(bits).unwrap_or(u8::MAX);
     Some(ListenerLimits {
         head_bytes: bytes(limits.head_bytes.value?),
         header_fields: size(limits.header_fields.value?),
         uri_bytes: bytes(limits.uri_bytes.value?),
         body_bytes: limits.body_bytes.value?.map(|Bytes(bytes)| bytes),
         connections: size(limits.connections.value?),
+        connections_per_client: limits.connections_per_client.value?.map(count),
+        client: ClientPrefix {
+            ipv4: bits(count(limits.ipv4_prefix.value?)),
+            ipv6: bits(count(limits.ipv6_prefix.value?)),
+        },
+        requests: requests?,
     })
 }
 

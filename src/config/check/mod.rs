@@ -7,10 +7,12 @@ mod admin;
 mod affinity;
 mod discovery;
 mod health;
+mod limits;
 mod listeners;
 mod pools;
 mod secrets;
 mod shared;
+mod waiting_room;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Surroundings, affinity, all, count, discovery, health, size};
+use super::{Surroundings, affinity, all, count, discovery, health, size, waiting_room};
 use crate::config::checked::{
     Backend, BackendState, Balance, Drain, Pool, PoolLimits, PoolTimeouts, Retries,
 };
@@ -43,6 +43,7 @@ fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Op
         timeouts,
         retries,
         limits,
+        waiting_room,
         removal,
         drain,
     } = pool;
@@ -53,6 +54,8 @@ fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Op
     let discovery = discovery::discovery(discovery, around);
     let affinity = affinity::affinity(affinity, around);
     let health = health::health(health, around);
+    let mode = affinity.as_ref().map(|affinity| affinity.mode);
+    let waiting_room = waiting_room::waiting_room(waiting_room, mode, around);
     Some(Pool {
         name: PoolName::new(&name.value?.0),
         backends: backends?,
@@ -63,6 +66,7 @@ fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Op
         timeouts: self::timeouts(timeouts)?,
         retries: self::retries(retries)?,
         limits: self::limits(limits)?,
+        waiting_room: waiting_room?,
         removal: removal.value?.0,
         drain: Drain { deadline: drain.value?.deadline.value?.0 },
     })

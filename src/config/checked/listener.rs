@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::{ClientPrefix, RequestLimit};
 use crate::names::ListenerName;
 
 /// An address that is accepted on.
@@ -25,7 +26,7 @@ pub struct Listener {
 }
 
 /// Bounds on what a client may send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerLimits {
     /// Bytes of request line and header fields together (431 above). Default 64 KiB.
     pub head_bytes: usize,
@@ -37,6 +38,12 @@ pub struct ListenerLimits {
     pub body_bytes: Option<u64>,
     /// Open connections on this listener; further ones are closed at once. Default 100 000.
     pub connections: usize,
+    /// Open connections of one client; further ones are closed at once. Default: no bound.
+    pub connections_per_client: Option<u32>,
+    /// What makes a client.
+    pub client: ClientPrefix,
+    /// Limits of requests in a time. Default none.
+    pub requests: Vec<RequestLimit>,
 }
 
 /// Bounds on how long a client may take.

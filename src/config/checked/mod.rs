@@ -4,9 +4,11 @@
 
 mod affinity;
 mod health;
+mod limits;
 mod listener;
 mod pool;
 mod server;
+mod waiting_room;
 
 use std::path::PathBuf;
 
@@ -16,9 +18,11 @@ pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
 pub use self::health::{Check, Health, HttpCheck, Passive};
+pub use self::limits::{ClientPrefix, LimitBy, RequestLimit};
 pub use self::listener::{Listener, ListenerLimits, ListenerTimeouts, Route};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub use self::server::{Admin, AdminListen, Server};
+pub use self::waiting_room::WaitingRoom;
 pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};
 use super::report::Problem;
 

@@ -1,5 +1,6 @@
 //! `listeners`: where clients arrive.
 
+use super::RequestLimit;
 use crate::config::network::{Address, Network};
 use crate::config::read::{Spanned, instead, keys, later};
 use crate::config::text::Name;
@@ -45,6 +46,15 @@ keys! {
         body_bytes: Option<Bytes> = "null",
         /// Connections that are open at once; further ones are closed.
         connections: Whole<1, 10_000_000> = "100000",
+        /// Connections that one client address has open at once; further ones are closed. `trusted_proxies` are not counted;
+        /// null: no bound.
+        connections_per_client: Option<Whole<1, 10_000_000>> = "null",
+        /// Leading bits of an IPv4 address that make a client, here and in `requests`.
+        ipv4_prefix: Whole<8, 32> = "32",
+        /// Leading bits of an IPv6 address that make a client, here and in `requests`.
+        ipv6_prefix: Whole<16, 128> = "64",
+        /// Limits of requests in a time; all of them hold.
+        requests: Vec<Spanned<RequestLimit>> = "[]",
     }
 }
 

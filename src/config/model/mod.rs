@@ -6,19 +6,23 @@ mod admin;
 mod affinity;
 mod discovery;
 mod health;
+mod limits;
 mod listener;
 mod pool;
 mod secret;
 mod server;
+mod waiting_room;
 
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
+pub(super) use limits::RequestLimit;
 pub(super) use listener::{Limits, Listener, Route, Timeouts};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub(super) use secret::{AffinitySeed, TokenKey};
 pub(super) use server::Server;
+pub(super) use waiting_room::WaitingRoom;
 
 use super::collections::Named;
 use super::read::{Spanned, keys, later};
