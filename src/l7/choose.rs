@@ -54,8 +54,8 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
         }
     };
     let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);
-    let pass = match wait::turn(&served, &decision, &session.req_header().headers, client, ctx.arrived) {
-        Turn::In(pass) => pass,
+    let entry = match wait::turn(&served, &decision, &session.req_header().headers, client, ctx.arrived) {
+        Turn::In(entry) => entry,
         Turn::Wait(page) => return wait::answer(session, page).await,
         Turn::Full => return reply::unavailable(session, Refusal::Full).await,
     };
@@ -90,7 +90,7 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
         retries: 0,
         failed: false,
         reused: false,
-        pass,
+        entry,
         preflight,
         moved_from: None,
         trace,

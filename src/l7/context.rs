@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::phases::Phases;
-use http::HeaderValue;
 
+use super::wait::Entry;
 use crate::affinity::{Decision, Evidence};
 use crate::clock::Now;
 use crate::hooks::States;
@@ -58,8 +58,8 @@ pub(super) struct Placed {
     pub(super) failed: bool,
     /// The connection of this try had served before.
     pub(super) reused: bool,
-    /// What leads the visitor past the waiting room, until it has a session.
-    pub(super) pass: Option<HeaderValue>,
+    /// How a newcomer came past the waiting room.
+    pub(super) entry: Entry,
     /// Whether it is a CORS preflight.
     pub(super) preflight: bool,
     /// The backend that its session moved away from.

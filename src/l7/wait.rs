@@ -11,7 +11,7 @@ use pingora::proxy::Session;
 use super::context::Client;
 use crate::affinity::{Decision, Pass, pairs};
 use crate::clock::Now;
-use crate::limits::{Place, Ticket};
+use crate::limits::{Entrant, Place, Ticket};
 use crate::names::Reason;
 use crate::snapshot::{ServedPool, WaitingRoom};
 
@@ -25,12 +25,21 @@ const PAGE: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf
 
 /// What a newcomer is told.
 pub(super) enum Turn {
-    /// It goes in; with a pass for its next requests, until it has a session.
-    In(Option<HeaderValue>),
+    /// It goes in.
+    In(Entry),
     /// It waits.
     Wait(Page),
     /// The line is as long as it may be.
     Full,
+}
+
+/// How somebody went in.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    /// For its next requests, until it has a session.
+    pub(super) pass: Option<HeaderValue>,
+    /// Counts it, until this request was answered.
+    _entrant: Option<Entrant>,
 }
 
 /// What a visitor that waits is shown.
@@ -49,20 +58,22 @@ pub(super) fn turn(
     client: Client,
     now: Now,
 ) -> Turn {
-    let Some(room) = &served.room else { return Turn::In(None) };
+    let Some(room) = &served.room else { return Turn::In(Entry::default()) };
     // An id that nobody knows is no session: invented ones must not lead past the line.
     if !matches!(decision.reason, Reason::New | Reason::Hash) {
-        return Turn::In(None);
+        return Turn::In(Entry::default());
     }
     if room.is_to_count(now) {
         count(Arc::clone(served));
     }
     let pass = presented(served, room, headers, now);
     if pass.is_some_and(|pass| pass.let_in) {
-        return Turn::In(None);
+        return Turn::In(Entry::default());
     }
-    if pass.is_none() && room.line.walk_in(room.sessions) {
-        return Turn::In(None);
+    if pass.is_none()
+        && let Some(entrant) = room.line.walk_in(room.sessions)
+    {
+        return Turn::In(Entry { pass: None, _entrant: Some(entrant) });
     }
     let ticket = match pass {
         Some(pass) => Ticket { came_s: pass.came_s, id: pass.id },
@@ -73,7 +84,7 @@ pub(super) fn turn(
         cookie(served, room, &pass, client)
     };
     match room.line.ask(ticket, room.sessions, now) {
-        Place::In => Turn::In(pass(true)),
+        Place::In(entrant) => Turn::In(Entry { pass: pass(true), _entrant: Some(entrant) }),
         Place::Behind(before) => match pass(false) {
             Some(pass) => Turn::Wait(Page { served: Arc::clone(served), place: before + 1, pass }),
             None => Turn::Full,
@@ -143,10 +154,9 @@ fn cookie(served: &ServedPool, room: &WaitingRoom, pass: &Pass, client: Client) 
 /// Counts sessions beside the requests: those that are learned are counted one by one.
 fn count(served: Arc<ServedPool>) {
     tokio::task::spawn_blocking(move || {
+        let Some(room) = &served.room else { return };
+        let counting = room.line.begin_count();
         let report = served.sessions(Now::read());
-        let live = report.backends.iter().map(|backend| backend.live.total()).sum();
-        if let Some(room) = &served.room {
-            room.line.counted(live);
-        }
+        room.line.counted(report.backends.iter().map(|backend| backend.live.total()).sum(), counting);
     });
 }

@@ -4,6 +4,7 @@
 //! just started, takes a visitor into its own line at the place that is due. Whoever does not come back for a while
 //! gives its place up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -28,10 +29,10 @@ impl Ticket {
 }
 
 /// What is to be done with a visitor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub enum Place {
     /// It goes in.
-    In,
+    In(Entrant),
     /// So many go in before it.
     Behind(u64),
     /// The line is as long as it may be.
@@ -56,9 +57,27 @@ struct State {
     swept_ms: u64,
     /// The count of live sessions, as it was last told.
     live: u64,
-    /// Those who went in since then: they will be sessions soon.
+    /// Those who went in and whose first request is not answered yet.
+    entering: u64,
+    /// Those whose first request was answered since that count began. They are live, and not in it.
     entered: u64,
 }
+
+/// Somebody who went in: counts as a session from then on. Kept until its first request was answered.
+#[derive(Debug)]
+pub struct Entrant(Arc<Line>);
+
+impl Drop for Entrant {
+    fn drop(&mut self) {
+        let mut state = self.0.state.lock();
+        state.entering = state.entering.saturating_sub(1);
+        state.entered += 1;
+    }
+}
+
+/// Where a count began.
+#[derive(Debug)]
+pub struct Counting(u64);
 
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
@@ -77,26 +96,36 @@ impl Line {
         (self.length, self.patience) == (length, patience)
     }
 
-    /// How many sessions live, as was just counted.
-    pub fn counted(&self, live: u64) {
+    /// Whether as many sessions live as may, as far as is known.
+    pub fn is_crowded(&self, limit: u64) -> bool {
+        self.state.lock().free(limit) == 0
+    }
+
+    /// Live sessions are about to be counted.
+    pub fn begin_count(&self) -> Counting {
+        Counting(self.state.lock().entered)
+    }
+
+    /// So many live.
+    pub fn counted(&self, live: u64, Counting(before): Counting) {
         let mut state = self.state.lock();
         state.live = live;
-        state.entered = 0;
+        state.entered = state.entered.saturating_sub(before);
     }
 
     /// Whether a newcomer goes in, or where it stands, while `limit` sessions may live.
-    pub fn ask(&self, ticket: Ticket, limit: u64, now: Now) -> Place {
+    pub fn ask(self: &Arc<Self>, ticket: Ticket, limit: u64, now: Now) -> Place {
         let mut state = self.state.lock();
         state.sweep(self.patience, now);
-        let free = limit.saturating_sub(state.live.saturating_add(state.entered));
+        let free = state.free(limit);
         let found = state.waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket);
         let place = found.unwrap_or_else(|place| place);
         if u64::try_from(place).unwrap_or(u64::MAX) < free {
             if found.is_ok() {
                 state.waiting.remove(place);
             }
-            state.entered += 1;
-            return Place::In;
+            state.entering += 1;
+            return Place::In(Entrant(Arc::clone(self)));
         }
         let waiting = Waiting { ticket, seen_ms: now.monotonic_ms };
         match found {
@@ -112,11 +141,13 @@ impl Line {
     }
 
     /// Whether nobody waits and more sessions may live: then a newcomer needs no ticket. Counts it in.
-    pub fn walk_in(&self, limit: u64) -> bool {
+    pub fn walk_in(self: &Arc<Self>, limit: u64) -> Option<Entrant> {
         let mut state = self.state.lock();
-        let free = state.waiting.is_empty() && state.live.saturating_add(state.entered) < limit;
-        state.entered += u64::from(free);
-        free
+        let free = state.waiting.is_empty() && state.free(limit) > 0;
+        free.then(|| {
+            state.entering += 1;
+            Entrant(Arc::clone(self))
+        })
     }
 
     /// How many wait.
@@ -131,6 +162,10 @@ impl Line {
 }
 
 impl State {
+    fn free(&self, limit: u64) -> u64 {
+        limit.saturating_sub(self.live.saturating_add(self.entering).saturating_add(self.entered))
+    }
+
     /// Forgets those who have gone, once a second.
     fn sweep(&mut self, patience: Duration, now: Now) {
         if now.ms_since(self.swept_ms) < 1000 {
@@ -152,45 +187,75 @@ mod tests {
         NOW.after(Duration::from_secs(s))
     }
 
+    fn line(length: usize) -> Arc<Line> {
+        Arc::new(Line::new(length, Duration::from_secs(60)))
+    }
+
+    /// The place of whoever waits; `None`: it went in, and its first request was answered.
+    fn place(line: &Arc<Line>, ticket: Ticket, limit: u64, now: Now) -> Option<u64> {
+        match line.ask(ticket, limit, now) {
+            Place::In(_) => None,
+            Place::Behind(place) => Some(place),
+            Place::Full => Some(u64::MAX),
+        }
+    }
+
     #[test]
     fn who_came_first_goes_in_first() {
-        let line = Line::new(10, Duration::from_secs(60));
-        assert!(line.walk_in(2) && line.walk_in(2) && !line.walk_in(2));
+        let line = line(10);
+        let (first, second) = (line.walk_in(2), line.walk_in(2));
+        assert!(first.is_some() && second.is_some() && line.walk_in(2).is_none());
+        drop((first, second));
+        assert!(line.walk_in(2).is_none(), "answered, they are sessions");
         let tickets: Vec<_> = (0..3).map(|s| Ticket::new(at(s), 7)).collect();
-        for (place, ticket) in tickets.iter().enumerate() {
-            assert_eq!(line.ask(*ticket, 2, at(3)), Place::Behind(place as u64));
+        for (expected, ticket) in tickets.iter().enumerate() {
+            assert_eq!(place(&line, *ticket, 2, at(3)), Some(expected as u64));
         }
-        assert!(!line.walk_in(3), "nobody overtakes who waits");
-        line.counted(1);
-        assert_eq!(line.ask(tickets[2], 2, at(4)), Place::Behind(2));
-        assert_eq!(line.ask(tickets[0], 2, at(4)), Place::In);
-        assert_eq!(line.ask(tickets[1], 2, at(4)), Place::Behind(0), "one place was free, and is taken");
-        line.counted(0);
-        assert_eq!(line.ask(tickets[2], 2, at(5)), Place::In, "two are free");
-        assert_eq!(line.ask(tickets[1], 2, at(5)), Place::In);
-        assert!(line.is_empty());
+        assert!(line.walk_in(3).is_none(), "nobody overtakes who waits");
+        line.counted(1, line.begin_count());
+        assert_eq!(place(&line, tickets[2], 2, at(4)), Some(2));
+        assert_eq!(place(&line, tickets[0], 2, at(4)), None);
+        assert_eq!(place(&line, tickets[1], 2, at(4)), Some(0), "one place was free, and is taken");
+        line.counted(0, line.begin_count());
+        assert_eq!(place(&line, tickets[2], 2, at(5)), None, "two are free");
+        assert_eq!(place(&line, tickets[1], 2, at(5)), None);
+        assert!(line.is_empty() && line.is_crowded(2));
+    }
+
+    #[test]
+    fn who_goes_in_while_sessions_are_counted_is_counted_after_all() {
+        let line = line(10);
+        drop(line.walk_in(3));
+        let counting = line.begin_count();
+        let entering = line.walk_in(3);
+        drop(line.walk_in(3));
+        line.counted(1, counting);
+        assert!(line.walk_in(3).is_none(), "one is counted, one was answered since, one is not answered yet");
+        line.counted(3, line.begin_count());
+        assert!(line.walk_in(4).is_none());
+        drop(entering);
     }
 
     #[test]
     fn another_replica_takes_a_visitor_in_where_it_belongs() {
-        let line = Line::new(10, Duration::from_secs(60));
+        let line = line(10);
         let (early, late) = (Ticket::new(at(0), 1), Ticket::new(at(30), 2));
-        line.counted(5);
-        assert_eq!(line.ask(late, 5, at(31)), Place::Behind(0));
-        assert_eq!(line.ask(early, 5, at(31)), Place::Behind(0), "it came to another replica before");
-        assert_eq!(line.ask(late, 5, at(32)), Place::Behind(1));
+        line.counted(5, line.begin_count());
+        assert_eq!(place(&line, late, 5, at(31)), Some(0));
+        assert_eq!(place(&line, early, 5, at(31)), Some(0), "it came to another replica before");
+        assert_eq!(place(&line, late, 5, at(32)), Some(1));
     }
 
     #[test]
     fn who_has_gone_is_forgotten_and_the_line_is_bounded() {
-        let line = Line::new(2, Duration::from_secs(60));
+        let line = line(2);
         let tickets: Vec<_> = (0..3).map(|n| Ticket::new(at(0), n)).collect();
-        line.counted(1);
-        assert_eq!(line.ask(tickets[0], 1, at(0)), Place::Behind(0));
-        assert_eq!(line.ask(tickets[1], 1, at(30)), Place::Behind(1));
-        assert_eq!(line.ask(tickets[2], 1, at(31)), Place::Full);
-        assert_eq!(line.ask(tickets[1], 1, at(62)), Place::Behind(0), "the first has gone");
-        assert_eq!(line.ask(tickets[2], 1, at(62)), Place::Behind(1));
+        line.counted(1, line.begin_count());
+        assert_eq!(place(&line, tickets[0], 1, at(0)), Some(0));
+        assert_eq!(place(&line, tickets[1], 1, at(30)), Some(1));
+        assert_eq!(place(&line, tickets[2], 1, at(31)), Some(u64::MAX));
+        assert_eq!(place(&line, tickets[1], 1, at(62)), Some(0), "the first has gone");
+        assert_eq!(place(&line, tickets[2], 1, at(62)), Some(1));
         assert_eq!(line.len(), 2);
     }
 }

@@ -13,6 +13,6 @@ mod requests;
 
 pub use buckets::{Buckets, Rate};
 pub use clients::{ClientConnections, ClientPlace, PerClient};
-pub use line::{Line, Place, Ticket};
+pub use line::{Counting, Entrant, Line, Place, Ticket};
 pub use prefix::Prefix;
 pub use requests::{By, RequestLimit};

@@ -109,7 +109,7 @@ fn served(
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
-    let room = config.waiting_room.map(|room| WaitingRoom::new(room, &config.name, earlier));
+    let room = config.waiting_room.map(|room| WaitingRoom::new(room, &config.name, earlier, now));
     let spec = PoolSpec {
         name: config.name,
         backends: config.backends.into_iter().map(backend).collect(),

@@ -11,8 +11,10 @@ use crate::config::checked;
 use crate::limits::Line;
 use crate::names::PoolName;
 
-/// How often sessions are counted at most: it takes a while where they are many.
-const COUNT_EVERY_MS: u64 = 1000;
+/// How often sessions are counted, when a visitor comes: it takes a while where they are many.
+const COUNT_EVERY_MS: u64 = 10_000;
+/// The same while visitors wait, or would have to.
+const CROWDED_COUNT_EVERY_MS: u64 = 1000;
 
 /// Where new visitors wait while the pool has as many sessions as it may.
 #[derive(Debug)]
@@ -36,7 +38,12 @@ pub struct WaitingRoom {
 }
 
 impl WaitingRoom {
-    pub(super) fn new(room: checked::WaitingRoom, pool: &PoolName, before: Option<&ServedPool>) -> Self {
+    pub(super) fn new(
+        room: checked::WaitingRoom,
+        pool: &PoolName,
+        before: Option<&ServedPool>,
+        now: Now,
+    ) -> Self {
         let before = before.and_then(|before| before.room.as_ref());
         let line = before.filter(|before| before.line.is(room.length, room.patience));
         let suffix = PoolBinding::of(pool).suffix();
@@ -51,14 +58,15 @@ impl WaitingRoom {
             cookie: format!("steadfast-wait-{suffix}").into_boxed_str(),
             binding: Pass::binding(pool),
             page: room.page.map(String::into_boxed_str),
-            counted_ms: AtomicU64::new(0),
+            counted_ms: AtomicU64::new(now.monotonic_ms),
         }
     }
 
     /// Whether sessions are to be counted now, by whoever asks.
     pub fn is_to_count(&self, now: Now) -> bool {
         let last = self.counted_ms.load(Ordering::Relaxed);
-        now.ms_since(last) >= COUNT_EVERY_MS
+        let crowded = self.line.is_crowded(self.sessions);
+        now.ms_since(last) >= if crowded { CROWDED_COUNT_EVERY_MS } else { COUNT_EVERY_MS }
             && self
                 .counted_ms
                 .compare_exchange(last, now.monotonic_ms, Ordering::Relaxed, Ordering::Relaxed)

@@ -22,7 +22,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["config", "route", "pool", "affinity", "health", "store", "telemetry", "discovery", "limits"],
     ),
     ("l7", &["limits", "snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
-    ("lifecycle", &["config", "snapshot", "store", "affinity", "pool", "health", "discovery", "listen"]),
+    (
+        "lifecycle",
+        &["limits", "config", "snapshot", "store", "affinity", "pool", "health", "discovery", "listen"],
+    ),
     ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
     ("discovery", &["pool"]),
     ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "affinity", "pool"]),
