@@ -3,6 +3,7 @@
 use crate::config::Problems;
 use crate::listen::BindError;
 use crate::snapshot::SecretsError;
+use crate::tls::TlsError;
 
 /// What kept Steadfast from starting.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,9 @@ pub enum Error {
     /// A listener could not be bound.
     #[error("{0}")]
     Bind(#[from] BindError),
+    /// TLS could not be set up.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
     /// The system refused something that is needed to run.
     #[error("{what}: {source}")]
     System {

@@ -47,6 +47,7 @@ pub mod route;
 pub mod snapshot;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 
 pub use app::{Bound, Running, Steadfast};
 pub use error::Error;

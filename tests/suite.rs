@@ -61,6 +61,9 @@ mod hostile_backends;
 #[path = "suite/hostile_tokens.rs"]
 mod hostile_tokens;
 #[cfg(test)]
+#[path = "suite/http2.rs"]
+mod http2;
+#[cfg(test)]
 #[path = "suite/limits.rs"]
 mod limits;
 #[cfg(test)]
@@ -79,8 +82,14 @@ mod request_limits;
 #[path = "suite/retries.rs"]
 mod retries;
 #[cfg(test)]
+#[path = "suite/routes/mod.rs"]
+mod routes;
+#[cfg(test)]
 #[path = "suite/session_book.rs"]
 mod session_book;
+#[cfg(test)]
+#[path = "suite/tls.rs"]
+mod tls;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;

@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use super::view::StateWord;
 use crate::affinity::{self, Circumstance, Evidence, RequestView, Verdict};
 use crate::clock::Now;
 use crate::pool::{Pool, State};
+use crate::route::{self, Found};
 use crate::snapshot::Snapshot;
 
 /// A request that is asked about.
@@ -72,6 +73,8 @@ pub(crate) struct Field {
 /// Where a request would go, and why.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Explained {
+    /// The route that takes it: its name, or its number in the listener.
+    pub(crate) route: String,
     pub(crate) pool: String,
     /// The backend; null: nobody can serve it.
     pub(crate) backend: Option<String>,
@@ -112,8 +115,14 @@ pub(crate) struct Clue {
 pub(crate) enum Unexplained {
     #[error("there is no such listener; they are: {0}")]
     NoListener(String),
-    #[error("no route takes the request")]
+    #[error("no route takes the request: it would be answered with 404")]
     NoRoute,
+    #[error(
+        "servers may read the path in two ways, which lead to different routes: it would be answered with 400"
+    )]
+    Ambiguous,
+    #[error("the method is none: {0}")]
+    Method(http::method::InvalidMethod),
     #[error("the URL is none: {0}")]
     Url(http::uri::InvalidUri),
     #[error("header field {0} has no usable name or value")]
@@ -135,8 +144,12 @@ pub(super) fn answer(api: &Api, _: &Call<'_>, question: Question) -> Result<Expl
         match why {
             Unexplained::NoListener(_) => Refusal::unknown("unknown_listener", why.to_string(), help),
             Unexplained::NoBackend { .. } => Refusal::unknown("unknown_backend", why.to_string(), help),
-            Unexplained::NoRoute => Refusal::unknown("no_route", why.to_string(), help),
-            Unexplained::Url(_) | Unexplained::Field(_) => Refusal::bad("bad_request", why.to_string(), help),
+            Unexplained::NoRoute | Unexplained::Ambiguous => {
+                Refusal::unknown("no_route", why.to_string(), help)
+            }
+            Unexplained::Url(_) | Unexplained::Field(_) | Unexplained::Method(_) => {
+                Refusal::bad("bad_request", why.to_string(), help)
+            }
         }
     })
 }
@@ -154,10 +167,24 @@ pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explai
         let names: Vec<_> = snapshot.listeners.iter().map(|listener| listener.name.as_str()).collect();
         Unexplained::NoListener(names.join(", "))
     })?;
-    let served = listener.routes.find().and_then(|pool| snapshot.pool(pool)).ok_or(Unexplained::NoRoute)?;
     let uri: Uri = question.url.parse().map_err(Unexplained::Url)?;
     let headers = headers(&question.headers, &uri)?;
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let method = Method::from_bytes(question.method.as_bytes()).map_err(Unexplained::Method)?;
+    let request = route::RequestView {
+        method: &method,
+        host: headers.get(header::HOST).map(HeaderValue::as_bytes),
+        target: target.as_bytes(),
+        headers: &headers,
+        client: question.from,
+        server_name: None,
+    };
+    let route = match listener.routes.find(&request) {
+        Found::Route(route) => route,
+        Found::Nothing => return Err(Unexplained::NoRoute),
+        Found::Ambiguous => return Err(Unexplained::Ambiguous),
+    };
+    let served = snapshot.pool(route.pool).ok_or(Unexplained::NoRoute)?;
     let request = RequestView {
         target: target.as_bytes(),
         headers: &headers,
@@ -188,6 +215,7 @@ pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explai
         .iter()
         .map(|backend| BackendState { backend: backend.id().to_string(), state: backend.state(now).into() });
     Ok(Explained {
+        route: route.name.to_string(),
         pool: pool.name().to_string(),
         backend,
         reason: reason.to_owned(),

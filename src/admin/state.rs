@@ -99,6 +99,7 @@ fn listener(handle: &ListenerHandle) -> ListenerView {
         over_limit: counts.over_limit.load(Ordering::Relaxed),
         rejected: counts.rejected.load(Ordering::Relaxed),
         timed_out: counts.timed_out.load(Ordering::Relaxed),
+        handshake_failed: counts.handshake_failed.load(Ordering::Relaxed),
     }
 }
 

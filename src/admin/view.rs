@@ -62,8 +62,10 @@ pub(crate) struct ListenerView {
     pub(crate) over_limit: u64,
     /// Requests that the front door refused.
     pub(crate) rejected: u64,
-    /// Request heads that took too long.
+    /// Request heads and bodies that took too long.
     pub(crate) timed_out: u64,
+    /// PROXY protocol headers and TLS handshakes that came to nothing.
+    pub(crate) handshake_failed: u64,
 }
 
 /// One pool in short.

@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::hooks::{Chain, Hook};
 use crate::l7::Proxy;
 use crate::lifecycle::{
-    Asked, BoundListener, Control, Inheritance, Start, bounds, first_answers, per_client, tell_predecessor,
+    Asked, BoundListener, Control, Inheritance, Start, Tickets, bounds, first_answers, per_client, protocols,
+    tell_predecessor,
 };
 use crate::limits::ClientConnections;
 use crate::listen::{Acceptance, Door, ListenerFacts, bind};
@@ -109,20 +110,18 @@ impl Steadfast {
         let mut proxy = HttpProxy::new(proxy, Arc::new(server_conf_copy(&conf)));
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
-        let doors = sockets.into_iter().enumerate().map(|(index, (socket, listener))| {
+        let (mut listeners, mut bound) = (Vec::new(), Vec::new());
+        for (index, (socket, listener)) in sockets.into_iter().enumerate() {
+            let tickets = Tickets::new(&listener)?;
+            let protocols = protocols(&listener, &tickets)?;
             let clients = Arc::new(ClientConnections::default());
             clients.follow(per_client(&listener));
             let (name, acceptance) = (listener.name.clone(), Acceptance::default());
             let facts = ListenerFacts { name, index, acceptance, clients };
-            let door = Door::new(Arc::clone(&proxy), Arc::new(facts), bounds(&listener), Arc::default());
-            (socket, listener.address, Arc::new(door))
-        });
-        let (mut listeners, mut bound) = (Vec::new(), Vec::new());
-        for (socket, address, door) in doors {
-            let (name, bounds) = (door.facts().name.clone(), Arc::clone(door.bounds()));
-            let clients = Arc::clone(&door.facts().clients);
-            bound.push(BoundListener { name, address, clients, bounds });
-            listeners.push((socket, door));
+            let door =
+                Door::new(Arc::clone(&proxy), Arc::new(facts), bounds(&listener), protocols, Arc::default());
+            bound.push(BoundListener::new(&door, listener.address, tickets));
+            listeners.push((socket, Arc::new(door)));
         }
         let (control, changed) =
             Control::new(self.source, Arc::clone(&current), Arc::clone(&keeper), bound, start);

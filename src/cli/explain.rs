@@ -67,6 +67,7 @@ fn field(text: &str) -> Result<Field, String> {
 
 fn as_text(question: &Question, explained: &Explained) -> String {
     let mut text = format!("{} {} from {}\n", question.method, question.url, question.from);
+    let _ = writeln!(text, "  route     {}", explained.route);
     let _ = writeln!(text, "  pool      {}", explained.pool);
     let supposed = |id: &str| question.suppose.iter().any(|Supposition { backend, .. }| backend == id);
     let states = explained.states.iter().map(|state| {

@@ -60,19 +60,46 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
     }
 }
 
+/// A mapping whose keys have a syntax of their own.
+#[derive(Debug)]
+pub(super) struct Keyed<K, T>(pub(super) Vec<(Spanned<K>, Spanned<T>)>);
+
+impl<K: Read, T: Read> Read for Keyed<K, T> {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        entries(cursor, "write each as `NAME: VALUE`").map(Self)
+    }
+}
+
+fn entries<K: Read, T: Read>(cursor: &Cursor<'_>, help: &str) -> Option<Vec<(Spanned<K>, Spanned<T>)>> {
+    let entry = |(key, value): (&yaml::Key, Cursor<'_>)| {
+        let text = Scalar { text: key.text.clone(), written: None, plain: false };
+        let node = Node { span: key.span, value: Value::Scalar(text) };
+        (Spanned::read(&value.at(&node)), Spanned::read(&value))
+    };
+    Some(cursor.entries(help)?.into_iter().map(entry).collect())
+}
+
+impl<K, T: JsonSchema> JsonSchema for Keyed<K, T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Keyed_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        BTreeMap::<String, T>::json_schema(generator)
+    }
+}
+
 /// A mapping from names that the operator chooses.
 #[derive(Debug)]
 pub(super) struct Named<T>(pub(super) Vec<(Spanned<Name>, Spanned<T>)>);
 
 impl<T: Read> Read for Named<T> {
     fn read(cursor: &Cursor<'_>) -> Option<Self> {
-        let entry = |(key, value): (&yaml::Key, Cursor<'_>)| {
-            let text = Scalar { text: key.text.clone(), written: None, plain: false };
-            let node = Node { span: key.span, value: Value::Scalar(text) };
-            (Spanned::read(&value.at(&node)), Spanned::read(&value))
-        };
-        let help = "write a name for each: `NAME: { … }`";
-        Some(Self(cursor.entries(help)?.into_iter().map(entry).collect()))
+        entries(cursor, "write a name for each: `NAME: { … }`").map(Self)
     }
 }
 

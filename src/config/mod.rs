@@ -21,6 +21,7 @@ mod collections;
 mod mask;
 mod model;
 mod network;
+mod patterns;
 mod read;
 mod reference;
 mod schema;

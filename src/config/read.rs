@@ -98,6 +98,14 @@ pub(super) trait Keys {
     const REFUSED: &'static [Refused];
 }
 
+/// A field's name as a key: one that is a word of Rust, such as `match`, is written `r#match` there.
+pub(super) const fn key(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', ..] => field.split_at(2).1,
+        _ => field,
+    }
+}
+
 /// Declares a model type: `name: Type` is a key that has to be there, `name: Type = "text"` one whose default
 /// is that YAML text; `refused [..]` lists the keys that are explained rather than unknown.
 macro_rules! keys {
@@ -118,7 +126,7 @@ macro_rules! keys {
         impl $crate::config::read::Keys for $name {
             const KNOWN: &'static [$crate::config::read::Known] = &[
                 $( $crate::config::read::Known {
-                    name: stringify!($field),
+                    name: $crate::config::read::key(stringify!($field)),
                     default: [$(Some($default),)? None][0],
                 }, )*
             ];
@@ -128,7 +136,7 @@ macro_rules! keys {
         impl $crate::config::read::Read for $name {
             fn read(cursor: &$crate::config::read::Cursor<'_>) -> Option<Self> {
                 let mapping = cursor.known_keys::<Self>()?;
-                Some(Self { $( $field: mapping.take(stringify!($field)), )* })
+                Some(Self { $( $field: mapping.take($crate::config::read::key(stringify!($field))), )* })
             }
         }
     };

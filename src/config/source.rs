@@ -79,7 +79,8 @@ fn read(mut tree: Node, text: &str, file: &Path, environment: &dyn Environment) 
     variables::expand(&mut tree, environment, &report);
     let document = Document::read(&Cursor::root(&tree, &report));
     let folder = file.parent().unwrap_or_else(|| Path::new(""));
-    let surroundings = check::Surroundings { folder, environment, report: &report };
+    let surroundings =
+        check::Surroundings { folder, environment, report: &report, refuses_insecure_files: false };
     let checked = document.and_then(|document| check::document(document, &surroundings));
     let warnings = report.finish()?;
     // What is missing was reported above, so there is a value; if ever not, that must not pass for success.

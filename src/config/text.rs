@@ -86,7 +86,12 @@ impl Read for Switch {
 }
 
 /// A non-empty scalar that `right` accepts; else the problem is that it is not `wanted`.
-fn matching(cursor: &Cursor<'_>, wanted: &str, help: &str, right: impl Fn(&str) -> bool) -> Option<String> {
+pub(super) fn matching(
+    cursor: &Cursor<'_>,
+    wanted: &str,
+    help: &str,
+    right: impl Fn(&str) -> bool,
+) -> Option<String> {
     let scalar = cursor.scalar(wanted)?;
     if scalar.text.is_empty() {
         cursor.refuse(Code::BadValue, format!("`{}` is empty", cursor.name()), help);
@@ -119,7 +124,7 @@ impl Read for Name {
 }
 
 /// RFC 9110 section 5.6.2: what a cookie's (RFC 6265 section 4.1.1) and a field's name is made of.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
 }
 
@@ -224,7 +229,7 @@ impl Read for DnsName {
 }
 
 /// RFC 1123 section 2.1, with `_`, which the world uses.
-fn is_domain(text: &str) -> bool {
+pub(super) fn is_domain(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')

@@ -80,6 +80,18 @@ pub(super) enum Protocol {
     Http,
 }
 
+/// The lowest TLS version: whether it is 1.2.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TlsVersion(pub(super) bool);
+
+/// Whether a client must show a certificate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClientCertificates(pub(super) bool);
+
+/// Whether a secret's file that others can read is refused.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InsecureFiles(pub(super) bool);
+
 /// Whether the application's logout releases the load-balancer cookie.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Release(pub(super) bool);
@@ -129,6 +141,18 @@ pub(super) enum OnEmpty {
 impl Words for Protocol {
     const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http)];
     const LATER: &'static [&'static str] = &["https", "tls", "tcp", "udp"];
+}
+
+impl Words for TlsVersion {
+    const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self(true)), ("1.3", Self(false))];
+}
+
+impl Words for ClientCertificates {
+    const WORDS: &'static [(&'static str, Self)] = &[("required", Self(true)), ("optional", Self(false))];
+}
+
+impl Words for InsecureFiles {
+    const WORDS: &'static [(&'static str, Self)] = &[("warn", Self(false)), ("refuse", Self(true))];
 }
 
 impl Words for BackendState {

@@ -1,6 +1,7 @@
 //! Who is asking, and how long and how much they may take.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,10 +11,35 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::{Client, RequestContext};
+use crate::listen::{Connection, Stream};
 use crate::snapshot::ServedListener;
 
 /// How long a WebSocket or another tunnel may be silent in both directions.
 pub(super) const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
+
+/// Takes what a stream of HTTP/2 brings along; a connection of HTTP/1 has said it before.
+pub(super) fn note_stream(session: &Session, ctx: &mut RequestContext) {
+    if let Some(stream) = session.req_header().extensions.get::<Stream>() {
+        stream.connection.count_request();
+        (ctx.connection, ctx.body) = (Some(Arc::clone(&stream.connection)), stream.body.clone());
+    }
+}
+
+/// Whether the request is for another server than the TLS handshake was, where the client's certificate was accepted
+/// for that one (RFC 9110 section 15.5.20).
+pub(super) fn is_misdirected(session: &Session, connection: &Connection) -> bool {
+    let Some(secured) = connection.secured.as_ref().filter(|secured| secured.authenticates) else {
+        return false;
+    };
+    let Some(meant) = &secured.server_name else { return false };
+    let head = session.req_header();
+    let host = head.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let Some(host) = host.or_else(|| head.uri.authority().map(http::uri::Authority::as_str)) else {
+        return true;
+    };
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    !name.trim_end_matches('.').eq_ignore_ascii_case(meant)
+}
 
 /// Sets the bounds on the client's reads and writes.
 pub(super) fn bound_times(session: &mut Session, ctx: &RequestContext) {
@@ -30,7 +56,10 @@ pub(super) fn bound_times(session: &mut Session, ctx: &RequestContext) {
 }
 
 /// Bounds a body whose length was not announced.
-pub(super) fn bound_body(body: Option<&Bytes>, ctx: &mut RequestContext) -> Result<()> {
+pub(super) fn bound_body(body: Option<&Bytes>, end: bool, ctx: &mut RequestContext) -> Result<()> {
+    if let Some(clock) = &ctx.body {
+        if end { clock.ends() } else { clock.goes_on() }
+    }
     ctx.body_bytes += body.map_or(0, |body| u64::try_from(body.len()).unwrap_or(u64::MAX));
     match listener(ctx).and_then(|listener| listener.body_limit) {
         Some(limit) if ctx.body_bytes > limit => {
@@ -45,12 +74,12 @@ pub(super) fn listener(ctx: &RequestContext) -> Option<&ServedListener> {
     ctx.snapshot.listeners.get(ctx.connection.as_ref()?.listener.index)
 }
 
-/// The client behind trusted proxies; without any, the other end of the connection.
-pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
+/// The client behind trusted proxies; without any, the other end of the connection, which is `secure` or not.
+pub(super) fn client(peer: IpAddr, secure: bool, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let peer = peer.to_canonical();
     if !is_trusted(&peer) {
-        return Client { address: peer, through_proxy: false, secure: false };
+        return Client { address: peer, through_proxy: false, secure };
     }
     // From the right: each proxy has added what it saw, and the first stranger is the client.
     let mut address = peer;
@@ -62,9 +91,9 @@ pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Cl
             break;
         }
     }
-    let secure = headers
-        .get("x-forwarded-proto")
-        .is_some_and(|scheme| scheme.as_bytes().trim_ascii().eq_ignore_ascii_case(b"https"));
+    let scheme = headers.get("x-forwarded-proto");
+    let secure =
+        scheme.map_or(secure, |scheme| scheme.as_bytes().trim_ascii().eq_ignore_ascii_case(b"https"));
     Client { address, through_proxy: true, secure }
 }
 
@@ -88,7 +117,7 @@ mod tests {
         for field in forwarded {
             headers.append("x-forwarded-for", field.parse().unwrap());
         }
-        client(peer.parse().unwrap(), &headers, &["10.0.0.0/8".parse().unwrap()]).address.to_string()
+        client(peer.parse().unwrap(), false, &headers, &["10.0.0.0/8".parse().unwrap()]).address.to_string()
     }
 
     #[test]

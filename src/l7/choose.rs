@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, header};
-use pingora::Result;
+use http::{HeaderValue, Method, header};
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use tokio::time::{sleep, timeout};
 
 use super::admit::admit;
-use super::arrive::{client, listener};
+use super::arrive::{client, is_misdirected, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
 use super::trace;
@@ -20,13 +20,21 @@ use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refu
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
 use crate::names::{BackendIndex, Outcome, Reason};
+use crate::route::{self, Found};
 use crate::snapshot::{RetryPolicy, ServedPool};
 
 /// How long a connection's first choice counts where clients are told apart by other means.
 const CONNECTION_CHOICE_S: u64 = 5;
 
 /// Chooses the backend. `true`: the request was answered here.
-pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut RequestContext) -> Result<bool> {
+pub(super) async fn choose(
+    proxy: &Proxy,
+    session: &mut Session,
+    ctx: &mut RequestContext,
+) -> pingora::Result<bool> {
+    if ctx.connection.as_ref().is_some_and(|connection| is_misdirected(session, connection)) {
+        return reply::own(session, 421).await;
+    }
     let client = who(session, ctx);
     let headers = &session.req_header().headers;
     if let Some(wait) = limit::before_the_route(listener(ctx), client, headers, ctx.arrived) {
@@ -40,7 +48,13 @@ pub(super) async fn choose(proxy: &Proxy, session: &mut Session, ctx: &mut Reque
             return reply::own(session, 500).await;
         }
     };
-    let Some(served) = served.or_else(|| route(ctx)) else { return reply::own(session, 404).await };
+    let served = match served {
+        Some(served) => served,
+        None => match route(session, ctx, client) {
+            Ok(served) => served,
+            Err(code) => return reply::own(session, code).await,
+        },
+    };
     let evidence = read(session, ctx, &served, client, named.as_ref());
     if let Some(wait) = limit::by_session(listener(ctx), &evidence, ctx.arrived) {
         return reply::too_many(session, limit::seconds(wait)).await;
@@ -170,7 +184,8 @@ fn who(session: &Session, ctx: &RequestContext) -> Client {
     let peer =
         ctx.connection.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |connection| connection.peer.ip());
     let trusted = listener(ctx).map(|listener| listener.trusted_proxies.as_slice()).unwrap_or_default();
-    client(peer, &session.req_header().headers, trusted)
+    let secure = ctx.connection.as_ref().is_some_and(|connection| connection.secured.is_some());
+    client(peer, secure, &session.req_header().headers, trusted)
 }
 
 enum Asked {
@@ -203,8 +218,35 @@ fn ask_hooks(
     Ok(Asked::Go(pool, named))
 }
 
-fn route(ctx: &RequestContext) -> Option<Arc<ServedPool>> {
-    ctx.snapshot.pool(listener(ctx)?.routes.find()?).map(Arc::clone)
+/// The pool of the route that takes the request.
+///
+/// # Errors
+/// The status, where no route does.
+fn route(session: &Session, ctx: &mut RequestContext, client: Client) -> Result<Arc<ServedPool>, u16> {
+    let head = session.req_header();
+    let request = route::RequestView {
+        method: &head.method,
+        host: host(head),
+        target: head.raw_path(),
+        headers: &head.headers,
+        client: client.address,
+        server_name: None,
+    };
+    let route = match listener(ctx).map(|listener| listener.routes.find(&request)) {
+        Some(Found::Route(route)) => Arc::clone(route),
+        // No route takes it, or it tries to get around one.
+        Some(Found::Nothing) | None => return Err(404),
+        Some(Found::Ambiguous) => return Err(400),
+    };
+    let served = ctx.snapshot.pool(route.pool).map(Arc::clone);
+    ctx.route = Some(route);
+    served.ok_or(404)
+}
+
+/// In HTTP/2 the host may stand in the URL alone.
+fn host(head: &RequestHeader) -> Option<&[u8]> {
+    let field = head.headers.get(header::HOST).map(HeaderValue::as_bytes);
+    field.or_else(|| head.uri.authority().map(|authority| authority.as_str().as_bytes()))
 }
 
 fn read(

@@ -9,9 +9,10 @@ use super::wait::Entry;
 use crate::affinity::{Decision, Evidence};
 use crate::clock::Now;
 use crate::hooks::States;
-use crate::listen::Connection;
+use crate::listen::{BodyClock, Connection};
 use crate::names::{BackendIndex, Outcome};
 use crate::pool::Permit;
+use crate::route::Route;
 use crate::snapshot::{ServedPool, Snapshot};
 use crate::telemetry::Trace;
 
@@ -25,8 +26,12 @@ pub(crate) struct RequestContext {
     pub(super) phases: Phases,
     /// The client's connection.
     pub(super) connection: Option<Arc<Connection>>,
+    /// To be told of its body, where HTTP/2 bounds the time of it.
+    pub(super) body: Option<Arc<BodyClock>>,
     /// What hooks remember.
     pub(super) states: States,
+    /// The route that takes it, unless a hook chose.
+    pub(super) route: Option<Arc<Route>>,
     /// Bytes of its body so far.
     pub(super) body_bytes: u64,
     /// Interim responses (1xx) so far.

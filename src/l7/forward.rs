@@ -1,10 +1,13 @@
 //! What the backend is sent: the request, without our cookie, with honest forwarding headers.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, header};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
+use super::arrive::listener;
 use super::context::RequestContext;
 use super::forwarded;
 use super::proxy::Proxy;
@@ -22,18 +25,28 @@ pub(super) fn forward(
     ctx: &mut RequestContext,
 ) -> Result<()> {
     let connection = ctx.connection.clone();
+    let subject_header = listener(ctx).and_then(|listener| listener.subject_header.clone());
+    let snapshot = Arc::clone(&ctx.snapshot);
     let Some(placed) = ctx.placed() else { return Ok(()) };
     strip_cookie(request, placed.served.policy.cookie.name.as_bytes())?;
     if let Some(room) = &placed.served.room {
         strip_cookie(request, room.cookie.as_bytes())?;
     }
+    forwarded::drop_reserved(request, &snapshot.reserved);
     if let Some(connection) = connection {
-        forwarded::set(request, session.req_header(), connection.peer_text(), placed.client)?;
+        let secured = connection.secured.as_deref();
+        let scheme = if secured.is_some() { &forwarded::HTTPS } else { &forwarded::HTTP };
+        forwarded::set(request, session.req_header(), connection.peer_text(), scheme, placed.client)?;
+        if let (Some(name), Some(secured)) = (subject_header, secured)
+            && let Some(subject) = &secured.client_subject
+        {
+            request.insert_header(name, subject.clone())?;
+        }
     }
     if proxy.hooks.is_empty() {
         return Ok(());
     }
-    let served = std::sync::Arc::clone(&placed.served);
+    let served = Arc::clone(&placed.served);
     let Some(backend) = served.pool.backend(placed.backend()) else { return Ok(()) };
     let mut view = UpstreamRequest::new(request, backend.id());
     proxy.hooks.on_upstream_request(&mut ctx.states, &mut view).map_err(|failure| {

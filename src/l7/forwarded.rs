@@ -9,7 +9,8 @@ use super::context::Client;
 const FOR: &str = "X-Forwarded-For";
 const PROTO: &str = "X-Forwarded-Proto";
 const HOST: &str = "X-Forwarded-Host";
-const HTTP: HeaderValue = HeaderValue::from_static("http");
+pub(super) const HTTP: HeaderValue = HeaderValue::from_static("http");
+pub(super) const HTTPS: HeaderValue = HeaderValue::from_static("https");
 /// How the names of most claims begin.
 const CLAIM: &str = "x-forwarded-";
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
@@ -20,6 +21,7 @@ pub(super) fn set(
     request: &mut RequestHeader,
     original: &RequestHeader,
     peer: &HeaderValue,
+    scheme: &HeaderValue,
     client: Client,
 ) -> Result<()> {
     if client.through_proxy {
@@ -31,7 +33,7 @@ pub(super) fn set(
         chain.extend_from_slice(peer.as_bytes());
         request.insert_header(FOR, chain)?;
         if !original.headers.contains_key(PROTO) {
-            request.insert_header(PROTO, HTTP)?;
+            request.insert_header(PROTO, scheme.clone())?;
         }
         if !original.headers.contains_key(HOST) {
             set_host(request, original)?;
@@ -40,7 +42,7 @@ pub(super) fn set(
     }
     drop_claims(request);
     request.insert_header(FOR, peer.clone())?;
-    request.insert_header(PROTO, HTTP)?;
+    request.insert_header(PROTO, scheme.clone())?;
     set_host(request, original)
 }
 
@@ -48,6 +50,24 @@ fn set_host(request: &mut RequestHeader, original: &RequestHeader) -> Result<()>
     match original.headers.get(http::header::HOST) {
         Some(host) => request.insert_header(HOST, host.clone()),
         None => Ok(()),
+    }
+}
+
+/// Takes out what only we may set, also under the names that backends may confuse with them: CGI and its heirs read `_`
+/// and `-` alike.
+pub(super) fn drop_reserved(request: &mut RequestHeader, reserved: &[HeaderName]) {
+    if reserved.is_empty() {
+        return;
+    }
+    let same = |one: &str, two: &str| {
+        let alike = |(one, two): (u8, u8)| one == two || b"-_".contains(&one) && b"-_".contains(&two);
+        one.len() == two.len() && one.bytes().zip(two.bytes()).all(alike)
+    };
+    let is_reserved =
+        |name: &&HeaderName| reserved.iter().any(|reserved| same(name.as_str(), reserved.as_str()));
+    let claims: Vec<HeaderName> = request.headers.keys().filter(is_reserved).cloned().collect();
+    for name in claims {
+        request.remove_header(&name);
     }
 }
 

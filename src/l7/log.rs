@@ -44,6 +44,7 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
     if let Some(listener) = listener(ctx) {
         let summary = Summary {
             listener: &listener.name,
+            route: ctx.route.as_ref().map(|route| &*route.name),
             went_to,
             outcome: outcome.unwrap_or(Outcome::Kept.as_str()),
             status: status.unwrap_or(0),

@@ -56,7 +56,9 @@ impl ProxyHttp for Proxy {
             arrived,
             phases: Phases::new(exactly),
             connection: None,
+            body: None,
             states: self.hooks.states(),
+            route: None,
             body_bytes: 0,
             interim: 0,
             stage: Stage::Arrived,
@@ -75,6 +77,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn early_request_filter(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<()> {
+        arrive::note_stream(session, ctx);
         arrive::bound_times(session, ctx);
         Ok(())
     }
@@ -87,10 +90,10 @@ impl ProxyHttp for Proxy {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
-        arrive::bound_body(body.as_ref(), ctx)
+        arrive::bound_body(body.as_ref(), end, ctx)
     }
 
     async fn upstream_peer(&self, session: &mut Session, ctx: &mut Self::CTX) -> Result<Box<HttpPeer>> {

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use pingora::apps::HttpServerApp;
 
 use crate::config::Checked;
-use crate::config::checked::{ClientPrefix, Listener};
+use crate::config::checked::{self, ClientPrefix, Listener};
 use crate::limits::{ClientConnections, PerClient, Prefix};
-use crate::listen::{Bounds, HeadLimits};
+use crate::listen::{Bounds, Door, HeadLimits, Http2Bounds, ListenerTls, Protocols};
 use crate::names::ListenerName;
+use crate::tls::{ClientAuth, TicketKeys, TlsError, server_config};
 
 /// A listener that is bound.
 #[derive(Debug)]
@@ -21,9 +24,34 @@ pub(crate) struct BoundListener {
     pub(crate) clients: Arc<ClientConnections>,
     /// What the door goes by, from the next connection on.
     pub(crate) bounds: Arc<ArcSwap<Bounds>>,
+    /// What the door speaks, from the next connection on.
+    pub(crate) protocols: Arc<ArcSwap<Protocols>>,
+    /// What session tickets are sealed with, and for which clients.
+    tickets: Mutex<Tickets>,
 }
 
 impl BoundListener {
+    /// A listener whose door has begun with these tickets.
+    pub(crate) fn new<A>(door: &Door<A>, address: SocketAddr, tickets: Tickets) -> Self
+    where
+        A: HttpServerApp + Send + Sync + 'static,
+    {
+        Self {
+            name: door.facts().name.clone(),
+            address,
+            clients: Arc::clone(&door.facts().clients),
+            bounds: Arc::clone(door.bounds()),
+            protocols: Arc::clone(door.protocols()),
+            tickets: Mutex::new(tickets),
+        }
+    }
+
+    /// What it would speak by another configuration. Changes nothing.
+    pub(super) fn next_protocols(&self, listener: &Listener) -> Result<(Protocols, Tickets), TlsError> {
+        let tickets = self.tickets.lock().clone().for_clients(listener)?;
+        Ok((protocols(listener, &tickets)?, tickets))
+    }
+
     /// Whether the configuration means this one.
     pub(super) fn is(&self, listener: &Listener) -> bool {
         self.name == listener.name
@@ -41,8 +69,10 @@ impl BoundListener {
     }
 
     /// Goes by the configuration from the next connection on.
-    pub(super) fn follow(&self, listener: &Listener) {
+    pub(super) fn follow(&self, listener: &Listener, (protocols, tickets): (Protocols, Tickets)) {
         self.bounds.store(Arc::new(bounds(listener)));
+        self.protocols.store(Arc::new(protocols));
+        *self.tickets.lock() = tickets;
         self.clients.follow(per_client(listener));
     }
 }
@@ -50,9 +80,61 @@ impl BoundListener {
 /// How many connections one client of a listener may have, if that is bounded.
 pub(crate) fn per_client(listener: &Listener) -> Option<PerClient> {
     let ClientPrefix { ipv4, ipv6 } = listener.limits.client;
-    let exempt = listener.trusted_proxies.clone();
+    // Whoever comes by the PROXY protocol is counted once its address is known.
+    let exempt = [&listener.trusted_proxies[..], &listener.proxy_protocol].concat();
     let per_client = |connections| PerClient { connections, prefix: Prefix { ipv4, ipv6 }, exempt };
     listener.limits.connections_per_client.map(per_client)
+}
+
+/// What a listener's session tickets are sealed with. Whoever was let in under other rules for clients is not let in again by
+/// a ticket: it skips the certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct Tickets {
+    keys: TicketKeys,
+    clients: Option<ClientAuth>,
+}
+
+impl Tickets {
+    /// Fresh ones.
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub(crate) fn new(listener: &Listener) -> Result<Self, TlsError> {
+        Ok(Self { keys: TicketKeys::new()?, clients: clients(listener) })
+    }
+
+    fn for_clients(self, listener: &Listener) -> Result<Self, TlsError> {
+        if self.clients == clients(listener) { Ok(self) } else { Self::new(listener) }
+    }
+}
+
+fn clients(listener: &Listener) -> Option<ClientAuth> {
+    listener.tls.as_ref()?.settings.clients.clone()
+}
+
+/// What a listener's door speaks.
+///
+/// # Errors
+/// rustls refuses it.
+pub(crate) fn protocols(listener: &Listener, tickets: &Tickets) -> Result<Protocols, TlsError> {
+    let tls = |tls: &checked::ListenerTls| {
+        let config = Arc::new(server_config(&tls.settings, &tickets.keys)?);
+        Ok(ListenerTls { config, authenticates: tls.settings.clients.is_some() })
+    };
+    Ok(Protocols {
+        proxies: listener.proxy_protocol.clone(),
+        tls: listener.tls.as_ref().map(tls).transpose()?,
+        http2: Http2Bounds {
+            cleartext: listener.http2.cleartext,
+            streams: listener.http2.max_streams,
+            window: listener.http2.window,
+            send_buffer: listener.http2.send_buffer,
+            body_timeout: listener.timeouts.body,
+            ..Http2Bounds::default()
+        },
+        handshake_timeout: listener.timeouts.handshake,
+        handshakes: listener.limits.handshakes,
+    })
 }
 
 /// What a listener's door goes by.

@@ -25,6 +25,7 @@ use crate::names::{BackendId, PoolName};
 use crate::pool::{Cause, Health};
 use crate::snapshot::{Current, Secrets, SecretsError, Snapshot, discovered};
 use crate::store::Keeper;
+use crate::tls::TlsError;
 
 /// What changes the configuration in force.
 #[derive(Debug)]
@@ -72,6 +73,9 @@ pub enum ReloadError {
     /// A key or the seed could not be read.
     #[error("{0}")]
     Secrets(#[from] SecretsError),
+    /// TLS cannot be set up.
+    #[error("{0}")]
+    Tls(#[from] TlsError),
     /// It asks for what only another process can do.
     #[error("{0}: a reload cannot change that; SIGUSR2 does, by a new process")]
     NeedsAnotherProcess(String),
@@ -230,11 +234,14 @@ impl Control {
         file.listeners.sort_by_key(|listener| self.listeners.iter().position(|bound| bound.is(listener)));
         let now = Now::read();
         let secrets = world.secrets.renew(&file)?;
+        let next = self.listeners.iter().zip(&file.listeners);
+        let protocols: Vec<_> =
+            next.map(|(bound, listener)| bound.next_protocols(listener)).collect::<Result<_, _>>()?;
         let (overlay, in_force) = world.next(&file, now);
         let plan = self.compare(&world, &file, &in_force, now);
         *world = World { file, in_force, overlay, secrets, handed_over: false };
-        for (bound, listener) in self.listeners.iter().zip(&world.file.listeners) {
-            bound.follow(listener);
+        for ((bound, listener), next) in self.listeners.iter().zip(&world.file.listeners).zip(protocols) {
+            bound.follow(listener, next);
         }
         self.swap(&world, now);
         Ok(plan)

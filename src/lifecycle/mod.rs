@@ -20,7 +20,7 @@ mod stop;
 mod upgrade;
 mod watch;
 
-pub(crate) use bound::{BoundListener, bounds, per_client};
+pub(crate) use bound::{BoundListener, Tickets, bounds, per_client, protocols};
 pub(crate) use control::Start;
 pub use control::{BackendChange, ChangeError, Control, ReloadError};
 pub(crate) use discover::{DiscoveryService, first_answers};

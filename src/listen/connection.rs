@@ -24,13 +24,28 @@ pub struct ListenerFacts {
     pub clients: Arc<ClientConnections>,
 }
 
+/// What TLS says of a client's connection.
+#[derive(Debug)]
+pub struct Secured {
+    /// The server that the client meant to reach.
+    pub server_name: Option<Box<str>>,
+    /// Whom the client's certificate names, where it has shown one.
+    pub client_subject: Option<HeaderValue>,
+    /// Whether clients show certificates here: then a request for another server is none of this connection's.
+    pub authenticates: bool,
+    /// Whether HTTP/2 was agreed upon.
+    pub http2: bool,
+}
+
 /// What is known of a client's connection.
 #[derive(Debug)]
 pub struct Connection {
     /// The listener that accepted it.
     pub listener: Arc<ListenerFacts>,
-    /// The other end, as the kernel has it.
+    /// The other end, as the kernel or, where it is believed, the PROXY protocol has it.
     pub peer: SocketAddr,
+    /// What TLS says, where it is spoken.
+    pub secured: Option<Box<Secured>>,
     /// Its address alone, as backends are told.
     peer_text: HeaderValue,
     /// Requests that reached the application.
@@ -41,12 +56,13 @@ pub struct Connection {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub fn new(listener: Arc<ListenerFacts>, peer: SocketAddr) -> Self {
+    pub fn new(listener: Arc<ListenerFacts>, peer: SocketAddr, secured: Option<Secured>) -> Self {
         let text = peer.ip().to_canonical().to_string();
         // An address has only digits, letters, dots, colons.
         let peer_text = HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
             .unwrap_or(HeaderValue::from_static("unknown"));
-        Self { listener, peer, peer_text, requests: AtomicU64::new(0), choice: AtomicU64::new(0) }
+        let (requests, choice) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { listener, peer, secured: secured.map(Box::new), peer_text, requests, choice }
     }
 
     /// The other end's address, as `X-Forwarded-For` has it.

@@ -14,8 +14,12 @@ pub struct Counts {
     pub over_limit: AtomicU64,
     /// Requests answered by the door with 4xx or 5xx.
     pub rejected: AtomicU64,
-    /// Request heads that took too long (408).
+    /// Request heads, and bodies in HTTP/2, that took too long.
     pub timed_out: AtomicU64,
+    /// PROXY protocol headers and TLS handshakes that came to nothing.
+    pub handshake_failed: AtomicU64,
+    /// Handshakes in progress.
+    handshakes: AtomicUsize,
     /// Requests that passed the door and were refused by the parser behind it, unseen by the application.
     pub refused_unseen: AtomicU64,
 }
@@ -35,6 +39,26 @@ impl Counts {
         }
         add(&self.accepted);
         Some(slot)
+    }
+
+    /// Begins a handshake, unless `limit` are in progress.
+    pub(super) fn begin_handshake(&self, limit: usize) -> Option<Handshake<'_>> {
+        let handshake = Handshake(self);
+        if self.handshakes.fetch_add(1, Ordering::Relaxed) >= limit {
+            add(&self.handshake_failed);
+            return None;
+        }
+        Some(handshake)
+    }
+}
+
+/// A handshake in progress; ends when dropped.
+#[derive(Debug)]
+pub(super) struct Handshake<'c>(&'c Counts);
+
+impl Drop for Handshake<'_> {
+    fn drop(&mut self) {
+        self.0.handshakes.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

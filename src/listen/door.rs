@@ -17,7 +17,10 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use super::connection::{Connection, ListenerFacts};
 use super::counts::{Counts, Slot, add};
 use super::head::{Framing, Head, HeadLimits, Rejection, inspect, leading_blank};
+use super::http2::Http2;
+use super::protocols::Protocols;
 use super::stream::ClientStream;
+use super::welcome::{Welcomed, welcome};
 use crate::limits::ClientPlace;
 
 /// Room for a request's head at first; it grows as far as the limit allows.
@@ -25,6 +28,9 @@ const FIRST_READ: usize = 2048;
 /// How long, and how far, a refused client is listened to, so that it can read the answer before a reset.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
+
+/// What a client of HTTP/2 begins with (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Bounds on what a client may send and how long it may take.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +52,8 @@ pub struct Door<A> {
     facts: Arc<ListenerFacts>,
     /// Read once for each connection.
     bounds: Arc<ArcSwap<Bounds>>,
+    /// Read once for each connection, too.
+    protocols: Arc<ArcSwap<Protocols>>,
     counts: Arc<Counts>,
 }
 
@@ -56,6 +64,8 @@ enum Arrival {
         head_length: usize,
         framing: Framing,
     },
+    /// The preface of HTTP/2.
+    Http2(BytesMut),
     Refused(Rejection),
     /// The client left, was idle for too long, or the server is stopping.
     Over,
@@ -63,13 +73,25 @@ enum Arrival {
 
 impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     /// A door for one listener.
-    pub fn new(app: Arc<A>, facts: Arc<ListenerFacts>, bounds: Bounds, counts: Arc<Counts>) -> Self {
-        Self { app, facts, bounds: Arc::new(ArcSwap::from_pointee(bounds)), counts }
+    pub fn new(
+        app: Arc<A>,
+        facts: Arc<ListenerFacts>,
+        bounds: Bounds,
+        protocols: Protocols,
+        counts: Arc<Counts>,
+    ) -> Self {
+        let bounds = Arc::new(ArcSwap::from_pointee(bounds));
+        Self { app, facts, bounds, protocols: Arc::new(ArcSwap::from_pointee(protocols)), counts }
     }
 
     /// What new connections go by; may be replaced at any time.
     pub fn bounds(&self) -> &Arc<ArcSwap<Bounds>> {
         &self.bounds
+    }
+
+    /// What new connections speak; may be replaced at any time.
+    pub fn protocols(&self) -> &Arc<ArcSwap<Protocols>> {
+        &self.protocols
     }
 
     /// Counts of this listener.
@@ -96,16 +118,43 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     /// Serves a connection until it ends.
     pub async fn serve(&self, tcp: TcpStream, shutdown: ShutdownWatch) {
         let Ok(peer) = tcp.peer_addr() else { return };
-        let connection = Arc::new(Connection::new(Arc::clone(&self.facts), peer));
-        let mut stream = Box::new(ClientStream::new(tcp));
+        let socket_peer = peer.ip();
+        let protocols = self.protocols.load_full();
+        let Some(Welcomed { transport, peer, secured }) = (match protocols.begin_at_once(peer.ip()) {
+            true => Some(Welcomed::at_once(tcp, peer)),
+            // Its room is given back before the first request is waited for.
+            false => Box::pin(welcome(tcp, peer, &protocols, &self.counts)).await,
+        }) else {
+            return;
+        };
+        // The PROXY protocol has told who it is.
+        let counted = if peer.ip() == socket_peer { None } else { Some(self.facts.clients.enter(peer.ip())) };
+        if matches!(counted, Some(None)) {
+            return;
+        }
+        let (http2, knows) = (protocols.http2, secured.is_none() && protocols.http2.cleartext);
+        drop(protocols);
+        let agreed = secured.as_ref().is_some_and(|secured| secured.http2);
+        let connection = Arc::new(Connection::new(Arc::clone(&self.facts), peer, secured));
+        let mut stream = Box::new(ClientStream::new(transport));
         let bounds = **self.bounds.load();
+        let http2 = |read: BytesMut, mut stream: Box<ClientStream>, connection, shutdown| {
+            stream.begin_http2(read);
+            let http2 = Http2 { app: &self.app, connection, bounds, http2, counts: &self.counts, shutdown };
+            Box::pin(http2.serve(stream))
+        };
+        if agreed {
+            return http2(BytesMut::new(), stream, connection, shutdown).await;
+        }
         // Both stay registered from one request to the next, which is cheaper than doing it anew.
         let mut idle = pin!(sleep(bounds.idle));
         let mut stopping = pin!(stop(shutdown.clone()));
         loop {
-            let arrival = arrival(&mut stream, &bounds, idle.as_mut(), stopping.as_mut());
+            let first = knows && connection.requests() == 0;
+            let arrival = arrival(&mut stream, &bounds, first, idle.as_mut(), stopping.as_mut());
             let (read, head_length, framing) = match arrival.await {
                 Arrival::Request { read, head_length, framing } => (read, head_length, framing),
+                Arrival::Http2(read) => return http2(read, stream, connection, shutdown).await,
                 Arrival::Refused(rejection) => return self.refuse(&mut stream, rejection, peer).await,
                 Arrival::Over => return,
             };
@@ -167,7 +216,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
             let mut buffer = [0; 2048];
             while left > 0 {
                 // Past all framing.
-                match stream.tcp_mut().read(&mut buffer).await {
+                match stream.transport().read(&mut buffer).await {
                     Ok(0) | Err(_) => return,
                     Ok(read) => left = left.saturating_sub(read),
                 }
@@ -181,6 +230,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
 async fn arrival(
     stream: &mut ClientStream,
     bounds: &Bounds,
+    http2: bool,
     mut idle: Pin<&mut Sleep>,
     stopping: Pin<&mut impl Future<Output = ()>>,
 ) -> Arrival {
@@ -189,7 +239,7 @@ async fn arrival(
         idle.as_mut().reset(Instant::now() + bounds.idle);
         let ready = tokio::select! {
             biased;
-            ready = stream.tcp().readable() => ready.is_ok(),
+            ready = stream.transport().readable(&mut read) => ready.is_ok(),
             () = stopping => false,
             () = idle => false,
         };
@@ -202,7 +252,12 @@ async fn arrival(
     // Its clock runs from the first wait within a head, and most heads arrive whole.
     let mut late = pin!(async { sleep(bounds.head_timeout).await });
     loop {
-        if searched < read.len() {
+        if http2 && PREFACE.starts_with(read.get(..PREFACE.len()).unwrap_or(&read)) {
+            // All of it, or nothing else: no request of HTTP/1 begins like that.
+            if read.len() >= PREFACE.len() {
+                return Arrival::Http2(read);
+            }
+        } else if searched < read.len() {
             let blank = leading_blank(&read);
             if blank > 0 && searched == 0 {
                 let _ = read.split_to(blank);
@@ -219,7 +274,7 @@ async fn arrival(
         // a read in vain.
         tokio::select! {
             biased;
-            result = stream.tcp_mut().read_buf(&mut read) => match result {
+            result = stream.transport().read_buf(&mut read) => match result {
                 Ok(0) | Err(_) => return Arrival::Over,
                 Ok(_) => {}
             },

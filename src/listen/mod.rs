@@ -6,27 +6,39 @@
 //! application (an [`HttpServerApp`](pingora::apps::HttpServerApp)), through a stream (`stream`) that gives
 //! it exactly one message, so that two parsers can never disagree about where a request ends.
 //!
-//! May use `names` and `clock`; the application behind the door is a type parameter.
+//! Before HTTP, a connection may begin with a header of the PROXY protocol and a TLS handshake (`welcome`); over TLS, or in
+//! cleartext where that is switched on, HTTP/2 may follow (`http2`), whose frames are counted as they pass (`frames`).
+//!
+//! May use `tls`, `names` and `clock`; the application behind the door is a type parameter.
 
 mod acceptance;
 mod bind;
+mod body_clock;
 mod chunked;
 mod connection;
 mod counts;
 mod door;
+mod frames;
 mod head;
+mod http2;
+mod protocols;
 mod proxy_protocol;
 mod service;
 mod stream;
 mod target;
+mod transport;
 mod unix;
+mod welcome;
 
 pub use acceptance::{Acceptance, Accepting};
 pub use bind::{BindError, bind};
-pub use connection::{Connection, ListenerFacts};
+pub use body_clock::BodyClock;
+pub use connection::{Connection, ListenerFacts, Secured};
 pub use counts::{Counts, Slot};
 pub use door::{Bounds, Door};
 pub use head::{Framing, Head, HeadLimits, Rejection, inspect};
+pub use http2::{Http2Bounds, Stream};
+pub use protocols::{ListenerTls, Protocols};
 pub use proxy_protocol::{ProxyHeader, ProxyHeaderError, ProxyVersion, proxy_header, read_proxy_header};
 pub use service::HttpListeners;
 pub use unix::bind_unix;

@@ -18,10 +18,12 @@ use pingora::protocols::{
 };
 use std::os::fd::AsRawFd as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::chunked::Chunked;
+use super::frames::Frames;
 use super::head::Framing;
+use super::transport::Transport;
+use crate::clock::Now;
 
 /// Most bytes of a next request that are read while one is being served.
 const MAX_AHEAD: usize = 16 * 1024;
@@ -35,7 +37,7 @@ const ROOM_FOR_BODY: usize = 512;
 /// A client's connection.
 #[derive(Debug)]
 pub(super) struct ClientStream {
-    tcp: TcpStream,
+    transport: Transport,
     /// Bytes that were read but not yet given out.
     ahead: BytesMut,
     message: Message,
@@ -53,22 +55,31 @@ enum Message {
     Chunked(Chunked),
     /// Another protocol may follow: everything.
     Tunnel,
+    /// HTTP/2: everything, and its frames are counted.
+    Http2(Box<Frames>),
 }
 
 impl ClientStream {
-    pub(super) fn new(tcp: TcpStream) -> Self {
-        let socket = Arc::new(SocketDigest::from_raw_fd(tcp.as_raw_fd()));
-        Self { tcp, ahead: BytesMut::new(), message: Message::Length(0), unsent: BytesMut::new(), socket }
+    pub(super) fn new(transport: Transport) -> Self {
+        let socket = Arc::new(SocketDigest::from_raw_fd(transport.tcp().as_raw_fd()));
+        Self {
+            transport,
+            ahead: BytesMut::new(),
+            message: Message::Length(0),
+            unsent: BytesMut::new(),
+            socket,
+        }
     }
 
-    /// The socket, to wait for the next request on.
-    pub(super) fn tcp(&self) -> &TcpStream {
-        &self.tcp
+    /// What its bytes travel on, past all framing.
+    pub(super) fn transport(&mut self) -> &mut Transport {
+        &mut self.transport
     }
 
-    /// The socket, past all framing.
-    pub(super) fn tcp_mut(&mut self) -> &mut TcpStream {
-        &mut self.tcp
+    /// From now on it is HTTP/2; `read` is what was read of it.
+    pub(super) fn begin_http2(&mut self, read: BytesMut) {
+        self.ahead = read;
+        self.message = Message::Http2(Box::new(Frames::new(Now::read().monotonic_ms)));
     }
 
     /// What the client has sent beyond the last message. An idle connection keeps no buffer.
@@ -109,12 +120,8 @@ impl ClientStream {
                 // The response will end this wait.
                 return Poll::Pending;
             }
-            ready!(self.tcp.poll_read_ready(context))?;
-            match self.tcp.try_read_buf(&mut self.ahead) {
-                Ok(0) => return Poll::Ready(Ok(())),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+            if ready!(self.transport.poll_read_some(context, &mut self.ahead))? == 0 {
+                return Poll::Ready(Ok(()));
             }
         }
     }
@@ -135,7 +142,7 @@ impl Message {
         match self {
             Self::Length(left) => *left == 0,
             Self::Chunked(chunked) => chunked.ended(),
-            Self::Tunnel => false,
+            Self::Tunnel | Self::Http2(_) => false,
         }
     }
 
@@ -151,6 +158,11 @@ impl Message {
                 chunked.follow(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
             }
             Self::Tunnel => Ok(bytes.len()),
+            Self::Http2(frames) => {
+                let followed = frames.follow(bytes, || Now::read().monotonic_ms);
+                followed.map_err(|flood| io::Error::new(io::ErrorKind::InvalidData, flood))?;
+                Ok(bytes.len())
+            }
         }
     }
 }
@@ -175,13 +187,13 @@ impl AsyncRead for ClientStream {
                 let room = to.initialize_unfilled();
                 let limit = usize::try_from(*left).unwrap_or(usize::MAX).min(room.len());
                 let mut limited = ReadBuf::new(room.get_mut(..limit).unwrap_or_default());
-                ready!(Pin::new(&mut this.tcp).poll_read(context, &mut limited))?;
+                ready!(Pin::new(&mut this.transport).poll_read(context, &mut limited))?;
                 let read = limited.filled().len();
                 to.advance(read);
                 *left -= u64::try_from(read).unwrap_or(0);
             }
             Message::Chunked(chunked) => {
-                ready!(Pin::new(&mut this.tcp).poll_read(context, to))?;
+                ready!(Pin::new(&mut this.transport).poll_read(context, to))?;
                 let read = to.filled().get(before..).unwrap_or_default();
                 let belongs = chunked
                     .follow(read)
@@ -191,7 +203,11 @@ impl AsyncRead for ClientStream {
                     to.set_filled(before + belongs);
                 }
             }
-            Message::Tunnel => ready!(Pin::new(&mut this.tcp).poll_read(context, to))?,
+            Message::Tunnel => ready!(Pin::new(&mut this.transport).poll_read(context, to))?,
+            Message::Http2(_) => {
+                ready!(Pin::new(&mut this.transport).poll_read(context, to))?;
+                this.message.advance(to.filled().get(before..).unwrap_or_default())?;
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -201,7 +217,7 @@ impl ClientStream {
     /// Sends what was gathered.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
-            let sent = ready!(Pin::new(&mut self.tcp).poll_write(context, &self.unsent))?;
+            let sent = ready!(Pin::new(&mut self.transport).poll_write(context, &self.unsent))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -218,8 +234,11 @@ impl AsyncWrite for ClientStream {
         if this.unsent.len() + bytes.len() > GATHER {
             ready!(this.poll_send(context))?;
         }
+        if let Message::Http2(frames) = &mut this.message {
+            frames.sent(bytes.len());
+        }
         if bytes.len() >= GATHER {
-            return Pin::new(&mut this.tcp).poll_write(context, bytes);
+            return Pin::new(&mut this.transport).poll_write(context, bytes);
         }
         if this.unsent.capacity() == 0 {
             this.unsent.reserve(bytes.len() + ROOM_FOR_BODY);
@@ -231,13 +250,13 @@ impl AsyncWrite for ClientStream {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_send(context))?;
-        Pin::new(&mut this.tcp).poll_flush(context)
+        Pin::new(&mut this.transport).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_send(context))?;
-        Pin::new(&mut this.tcp).poll_shutdown(context)
+        Pin::new(&mut this.transport).poll_shutdown(context)
     }
 }
 
@@ -250,7 +269,7 @@ impl Shutdown for ClientStream {
 
 impl UniqueID for ClientStream {
     fn id(&self) -> UniqueIDType {
-        self.tcp.as_raw_fd()
+        self.transport.tcp().as_raw_fd()
     }
 }
 

@@ -1,7 +1,17 @@
-//! Routes: rules that choose a pool. First match wins; compiled once per snapshot.
+//! Routes: rules that choose what becomes of a request. First match wins; compiled once per snapshot.
 //!
-//! Knows nothing of sockets or sessions. May use nothing of ours.
+//! A [`Matcher`] says which requests a route takes. [`RouteTable`] finds the first route that takes one: hosts and
+//! paths lead through an index to the few routes that are worth a look, whose other conditions are then tested.
+//! Paths are read as servers read them, whatever way they are written (`path.rs`).
+//!
+//! Knows nothing of sockets. May use `affinity`, for the one way in which cookies are read.
 
+mod index;
+mod matcher;
+mod path;
 mod table;
+mod view;
 
-pub use table::{PoolIndex, RouteTable};
+pub use matcher::{Condition, HostPattern, Matcher, MediaRange, PathPattern, ValueTest};
+pub use table::{Found, PoolIndex, Route, RouteTable};
+pub use view::RequestView;

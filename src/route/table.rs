@@ -1,5 +1,12 @@
 //! The routes of one listener.
 
+use std::sync::Arc;
+
+use super::index::{Index, Position};
+use super::matcher::Matcher;
+use super::path;
+use super::view::RequestView;
+
 /// A pool's place in its snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct PoolIndex(pub u16);
@@ -11,20 +18,72 @@ impl PoolIndex {
     }
 }
 
+/// What becomes of the requests that it takes.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name in log and `explain`: as the configuration gives it, else its number in the listener.
+    pub name: Arc<str>,
+    /// Which requests it takes.
+    pub matcher: Matcher,
+    /// The pool that serves them.
+    pub pool: PoolIndex,
+}
+
 /// The routes of one listener, in order.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub struct RouteTable {
-    routes: Vec<PoolIndex>,
+    routes: Vec<Arc<Route>>,
+    index: Index,
+}
+
+/// What routes say of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'t> {
+    /// The first route that takes it.
+    Route(&'t Arc<Route>),
+    /// None takes it.
+    Nothing,
+    /// Servers read its path in several ways, which lead to different routes: a way around one of them.
+    Ambiguous,
 }
 
 impl RouteTable {
-    /// Takes the pools of the routes, in order.
-    pub fn new(routes: Vec<PoolIndex>) -> Self {
-        Self { routes }
+    /// Takes the routes in order.
+    pub fn new(routes: Vec<Route>) -> Self {
+        let index = Index::new(routes.iter().map(|route| &route.matcher));
+        Self { routes: routes.into_iter().map(Arc::new).collect(), index }
     }
 
-    /// The pool that serves a request. Every route takes everything, so the first one wins.
-    pub fn find(&self) -> Option<PoolIndex> {
-        self.routes.first().copied()
+    /// The first route that takes a request.
+    pub fn find(&self, request: &RequestView<'_>) -> Found<'_> {
+        let raw = request.path().filter(|_| self.index.reads_path());
+        let Some(raw) = raw else { return self.found(self.first(request, None)) };
+        if !path::is_readable(raw) {
+            return Found::Ambiguous;
+        }
+        let first = self.first(request, Some(&path::usual(raw)));
+        if path::others(raw).any(|reading| self.first(request, Some(&reading)) != first) {
+            return Found::Ambiguous;
+        }
+        self.found(first)
+    }
+
+    fn first(&self, request: &RequestView<'_>, path: Option<&[u8]>) -> Option<Position> {
+        self.index.first(request.host, path, &|position| {
+            let route = self.route(position);
+            route.is_some_and(|route| route.matcher.conditions.iter().all(|each| each.holds(request)))
+        })
+    }
+
+    fn route(&self, position: Position) -> Option<&Arc<Route>> {
+        self.routes.get(usize::try_from(position).ok()?)
+    }
+
+    fn found(&self, position: Option<Position>) -> Found<'_> {
+        position.and_then(|position| self.route(position)).map_or(Found::Nothing, Found::Route)
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -18,7 +18,7 @@ use crate::config::checked;
 use crate::health::{Check, CheckSpec, HttpProbe};
 use crate::limits::{By, Prefix, Rate, RequestLimit};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
-use crate::route::{PoolIndex, RouteTable};
+use crate::route::PoolIndex;
 use crate::store::{EngineSettings, KeptPool, SharedTable};
 use crate::telemetry::{PoolMeter, SessionBook};
 
@@ -34,15 +34,17 @@ impl Snapshot {
             let earlier = before.and_then(|before| before.listener_named(&config.name));
             listener(config, earlier)
         });
-        Self { pools, listeners: listeners.collect() }
+        let listeners: Vec<_> = listeners.collect();
+        let reserved = listeners.iter().filter_map(|listener| listener.subject_header.clone()).collect();
+        Self { pools, listeners, reserved }
     }
 }
 
 fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> ServedListener {
-    let pool = |route: checked::Route| u16::try_from(route.pool).ok().map(PoolIndex);
     ServedListener {
         name: listener.name,
-        routes: RouteTable::new(listener.routes.into_iter().filter_map(pool).collect()),
+        routes: super::routes::table(listener.routes),
+        subject_header: listener.tls.and_then(|tls| tls.subject_header?.try_into().ok()),
         trusted_proxies: listener.trusted_proxies,
         requests: requests(listener.limits.requests, listener.limits.client, earlier),
         body_limit: listener.limits.body_bytes,

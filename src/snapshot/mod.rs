@@ -10,6 +10,7 @@ mod compile;
 mod current;
 mod discovered;
 mod room;
+mod routes;
 mod secrets;
 mod served;
 

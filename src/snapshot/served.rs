@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
@@ -22,6 +23,8 @@ use crate::telemetry::{ListenerMeter, LiveCount, PoolMeter, Report, SessionBook,
 pub struct Snapshot {
     /// The listeners, in the order of the configuration.
     pub listeners: Vec<ServedListener>,
+    /// Header fields that only we may set: what clients send under these names is dropped, on every listener.
+    pub reserved: Vec<HeaderName>,
     /// The pools, in the order of the configuration.
     pub pools: Vec<Arc<ServedPool>>,
 }
@@ -70,6 +73,8 @@ pub struct ServedListener {
     pub name: ListenerName,
     /// Its routes.
     pub routes: RouteTable,
+    /// The header field that tells backends the subject of a client's certificate.
+    pub subject_header: Option<HeaderName>,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Limits of requests in a time.

@@ -10,6 +10,8 @@ use crate::names::{BackendId, ListenerName, PoolName, Reason};
 pub struct Summary<'a> {
     /// Its listener.
     pub listener: &'a ListenerName,
+    /// The route that took it, if any did.
+    pub route: Option<&'a str>,
     /// Its pool and backend, if it got that far.
     pub went_to: Option<(&'a PoolName, &'a BackendId, Reason)>,
     /// What happened to its session.
@@ -53,6 +55,9 @@ impl std::fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { listener, outcome, status, retries, took, .. } = self;
         write!(f, "listener={listener} status={status} outcome={outcome} retries={retries} took={took:?}")?;
+        if let Some(route) = self.route {
+            write!(f, " route={route}")?;
+        }
         match self.went_to {
             Some((pool, backend, reason)) => write!(f, " pool={pool} backend={backend} reason={reason}"),
             None => Ok(()),

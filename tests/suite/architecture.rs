@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 const ARROWS: &[(&str, &[&str])] = &[
     ("names", &[]),
     ("clock", &[]),
-    ("config", &[]),
+    ("tls", &[]),
+    ("config", &["tls"]),
     ("pool", &[]),
-    ("route", &[]),
+    ("route", &["affinity"]),
     ("telemetry", &[]),
     ("affinity", &["pool"]),
     ("hooks", &["pool", "affinity"]),
     ("health", &["pool"]),
     ("store", &["affinity", "pool"]),
     ("limits", &[]),
-    ("listen", &["limits"]),
+    ("listen", &["limits", "tls"]),
     (
         "snapshot",
         &["config", "route", "pool", "affinity", "health", "store", "telemetry", "discovery", "limits"],
@@ -24,12 +25,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("l7", &["limits", "snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
     (
         "lifecycle",
-        &["limits", "config", "snapshot", "store", "affinity", "pool", "health", "discovery", "listen"],
+        &[
+            "limits",
+            "config",
+            "snapshot",
+            "store",
+            "affinity",
+            "pool",
+            "health",
+            "discovery",
+            "listen",
+            "tls",
+        ],
     ),
     ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
     ("discovery", &["pool"]),
-    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "affinity", "pool"]),
-    ("error", &["config", "listen", "snapshot"]),
+    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "route", "affinity", "pool"]),
+    ("error", &["config", "listen", "snapshot", "tls"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

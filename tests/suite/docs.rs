@@ -29,6 +29,8 @@ fn every_command_in_the_documents_exists() {
         "docs/decisions.md",
         "docs/hooks.md",
         "docs/operations.md",
+        "docs/tls.md",
+        "docs/http2.md",
         "docs/seeing.md",
     ] {
         for command in commands(&read(document)) {

@@ -92,7 +92,7 @@ fn a_client_has_so_many_connections_and_others_are_served() {
     let served = (0..500).any(|_| {
         let mut connection = Connection::open(balancer.address);
         let sent = connection.try_send(request("GET", "/plain", &[]).as_bytes());
-        let served = sent && connection.receive().is_some_and(|answer| answer.status == 200);
+        let served = sent.is_some() && connection.receive().is_some_and(|answer| answer.status == 200);
         if !served {
             std::thread::sleep(std::time::Duration::from_millis(10));
         }

@@ -28,8 +28,13 @@ pub(crate) struct Balancer {
 impl Balancer {
     /// Starts it before `apps`, with lines of YAML for the top level, the listener and the pool.
     pub(crate) fn start(apps: &[App], top: &str, listener: &str, pool: &str) -> Self {
+        Self::configured(&configuration(apps, top, listener, pool))
+    }
+
+    /// Starts it with a whole configuration.
+    pub(crate) fn configured(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let checked = checked(&configuration(apps, top, listener, pool), folder.path());
+        let checked = checked(text, folder.path());
         let bound = Steadfast::from_checked(checked).bind().unwrap();
         let address = bound.addresses()[0].1;
         let (control, current) = (Arc::clone(bound.control()), Arc::clone(bound.current()));
@@ -45,6 +50,11 @@ impl Balancer {
     pub(crate) fn reload(&self, apps: &[App], pool: &str) -> Plan {
         let checked = checked(&configuration(apps, SHARED, "", pool), self.folder.path());
         self.control.put_in_force(checked).unwrap()
+    }
+
+    /// Puts another whole configuration in force.
+    pub(crate) fn put_in_force(&self, text: &str) -> Plan {
+        self.control.put_in_force(checked(text, self.folder.path())).unwrap()
     }
 
     /// Starts it with what most tests need.

@@ -47,9 +47,15 @@ impl Response {
     }
 }
 
+/// What a connection's bytes travel on.
+enum Wire {
+    Tcp(TcpStream),
+    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, TcpStream>>),
+}
+
 /// A connection to the balancer.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Wire,
     read: Vec<u8>,
 }
 
@@ -59,7 +65,7 @@ impl Connection {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, read: Vec::new() }
+        Self { stream: Wire::Tcp(stream), read: Vec::new() }
     }
 
     /// Connects from an address of this machine's loopback network.
@@ -69,21 +75,35 @@ impl Connection {
         socket.connect(&address.into()).unwrap();
         let stream: TcpStream = socket.into();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Self { stream, read: Vec::new() }
+        Self { stream: Wire::Tcp(stream), read: Vec::new() }
+    }
+
+    /// Over TLS, its handshake done.
+    pub(crate) fn over(tls: rustls::StreamOwned<rustls::ClientConnection, TcpStream>) -> Self {
+        Self { stream: Wire::Tls(Box::new(tls)), read: Vec::new() }
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
+        match &mut self.stream {
+            Wire::Tcp(tcp) => tcp.write_all(bytes).unwrap(),
+            Wire::Tls(tls) => tls.write_all(bytes).unwrap(),
+        }
     }
 
-    /// Sends, unless the connection has ended.
-    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
-        self.stream.write_all(bytes).is_ok()
+    /// The same; `None` where the other side has closed already.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> Option<()> {
+        match &mut self.stream {
+            Wire::Tcp(tcp) => tcp.write_all(bytes).ok(),
+            Wire::Tls(tls) => tls.write_all(bytes).ok(),
+        }
     }
 
     /// Says that nothing more will come.
     pub(crate) fn finish(&mut self) {
-        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        match &self.stream {
+            Wire::Tcp(tcp) => tcp.shutdown(std::net::Shutdown::Write).unwrap(),
+            Wire::Tls(tls) => tls.sock.shutdown(std::net::Shutdown::Write).unwrap(),
+        }
     }
 
     /// The next final response; `None` once the connection has ended.
@@ -131,9 +151,19 @@ impl Connection {
 
     fn more(&mut self) -> Option<()> {
         let mut buffer = [0; 8192];
-        let length = self.stream.read(&mut buffer).ok().filter(|length| *length > 0)?;
+        let read = match &mut self.stream {
+            Wire::Tcp(tcp) => tcp.read(&mut buffer),
+            Wire::Tls(tls) => tls.read(&mut buffer),
+        };
+        let length = read.ok().filter(|length| *length > 0)?;
         self.read.extend_from_slice(&buffer[..length]);
         Some(())
+    }
+}
+
+impl From<TcpStream> for Connection {
+    fn from(stream: TcpStream) -> Self {
+        Self { stream: Wire::Tcp(stream), read: Vec::new() }
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Surroundings, all, count, size};
-use crate::config::checked::{ClientPrefix, Listener, ListenerLimits, ListenerTimeouts, Route};
+use ipnet::IpNet;
+
+use super::{Surroundings, all, count, routes, size};
+use crate::config::checked::{ClientPrefix, Listener, ListenerLimits, ListenerTimeouts};
 use crate::config::collections::Named;
 use crate::config::model;
 use crate::config::network::{Address, Network};
 use crate::config::read::Spanned;
-use crate::config::report::{Code, Place, nearest};
+use crate::config::report::{Code, Place};
 use crate::config::units::Bytes;
 use crate::config::words::{Protocol, Word};
 use crate::names::ListenerName;
@@ -68,8 +70,7 @@ fn unused_pools(
     let mut used = Vec::new();
     for listener in listeners {
         let Some(routes) = listener.get().and_then(|listener| listener.routes.get()) else { return };
-        let names = routes.iter().map(|route| route.get()?.pool.get());
-        let Some(names) = names.collect::<Option<Vec<_>>>() else { return };
+        let Some(names) = routes::pools_named(routes) else { return };
         if names.is_empty()
             || names.iter().any(|name| !pools.iter().any(|(pool, _)| pool.get() == Some(name)))
         {
@@ -91,65 +92,53 @@ fn listener(
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<Listener> {
-    let model::Listener { name, protocol, address, trusted_proxies, limits, timeouts, routes } =
-        listener.value?;
-    let routes = self::routes(routes, pools, around);
+    let model::Listener {
+        name,
+        protocol,
+        address,
+        tls,
+        http2,
+        proxy_protocol,
+        trusted_proxies,
+        limits,
+        timeouts,
+        routes,
+    } = listener.value?;
+    let routes = routes::routes(routes, pools, around);
+    let tls = super::tls::tls(tls, around);
+    let http2 = super::tls::http2(http2, around);
+    let proxy_protocol = self::proxy_protocol(proxy_protocol, around);
     let Word(Protocol::Http) = protocol.value?;
-    let networks =
-        trusted_proxies.value?.into_iter().map(|proxy| proxy.value.map(|Network(network)| network));
     Some(Listener {
         name: ListenerName::new(&name.value?.0),
         address: address.value?.0,
-        trusted_proxies: networks.collect::<Option<_>>()?,
+        tls: tls?,
+        http2: http2?,
+        proxy_protocol: proxy_protocol?,
+        trusted_proxies: networks(trusted_proxies)?,
         limits: self::limits(limits, around)?,
         timeouts: self::timeouts(timeouts)?,
         routes: routes?,
     })
 }
 
-fn routes(
-    routes: Spanned<Vec<Spanned<model::Route>>>,
-    pools: &Spanned<Named<model::Pool>>,
-    around: &Surroundings<'_>,
-) -> Option<Vec<Route>> {
-    let place = routes.place;
-    let routes = routes.value?;
-    let Some(first) = routes.first() else {
-        around.error(
-            Code::MissingKey,
-            &place,
-            "`routes` is empty: no request would be served",
-            "add `{ pool: NAME }`",
-        );
-        return None;
-    };
-    let first = first.place.line;
-    for route in routes.iter().skip(1) {
-        let message = format!("this route can never match: the route on line {first} takes every request");
-        around.error(Code::Unused, &route.place, message, "keep one of them");
-    }
-    all(routes.into_iter().map(|route| Some(Route { pool: pool(&route.value?, pools, around)? })))
+fn networks(networks: Spanned<Vec<Spanned<Network>>>) -> Option<Vec<IpNet>> {
+    networks.value?.into_iter().map(|network| network.value.map(|Network(network)| network)).collect()
 }
 
-/// The index of the pool that a route names.
-fn pool(
-    route: &model::Route,
-    pools: &Spanned<Named<model::Pool>>,
+fn proxy_protocol(
+    spoken: Spanned<Option<model::ProxyProtocol>>,
     around: &Surroundings<'_>,
-) -> Option<usize> {
-    let name = route.pool.get()?;
-    let Named(pools) = pools.get()?;
-    let found = pools.iter().position(|(pool, _)| pool.get() == Some(name));
-    // That there is no pool at all is said once, where the pools should be.
-    if found.is_none() && !pools.is_empty() {
-        let names = pools.iter().filter_map(|(pool, _)| Some(pool.get()?.0.as_str()));
-        let help = match nearest(&name.0, names.clone()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("defined under `pools`: {}", names.collect::<Vec<_>>().join(", ")),
-        };
-        around.error(Code::Unresolved, &route.pool.place, format!("no pool is named `{}`", name.0), help);
+) -> Option<Vec<IpNet>> {
+    let Some(spoken) = spoken.value? else { return Some(Vec::new()) };
+    let place = spoken.trusted.place.clone();
+    let trusted = networks(spoken.trusted)?;
+    if trusted.is_empty() {
+        let help = "name the proxies' networks, such as [10.0.0.0/8], or remove `proxy_protocol`";
+        around.error(Code::MissingKey, &place, "`trusted` is empty: nobody would be believed", help);
+        return None;
     }
-    found
+    Some(trusted)
 }
 
 fn limits(limits: Spanned<model::Limits>, around: &Surroundings<'_>) -> Option<ListenerLimits> {
@@ -169,12 +158,14 @@ fn limits(limits: Spanned<model::Limits>, around: &Surroundings<'_>) -> Option<L
             ipv6: bits(count(limits.ipv6_prefix.value?)),
         },
         requests: requests?,
+        handshakes: size(limits.handshakes.value?),
     })
 }
 
 fn timeouts(timeouts: Spanned<model::Timeouts>) -> Option<ListenerTimeouts> {
     let timeouts = timeouts.value?;
     Some(ListenerTimeouts {
+        handshake: timeouts.handshake.value?.0,
         head: timeouts.head.value?.0,
         body: timeouts.body.value?.0,
         idle: timeouts.idle.value?.0,

@@ -10,8 +10,11 @@ mod health;
 mod limits;
 mod listeners;
 mod pools;
+mod routes;
 mod secrets;
+mod shadow;
 mod shared;
+mod tls;
 mod waiting_room;
 
 use std::collections::HashMap;
@@ -24,6 +27,7 @@ use super::report::{Code, Finding, Place, Report};
 use super::text::FilePath;
 use super::units::Whole;
 use super::variables::Environment;
+use super::words::{InsecureFiles, Word};
 
 /// What a configuration is checked against besides itself.
 pub(super) struct Surroundings<'a> {
@@ -31,6 +35,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) folder: &'a Path,
     pub(super) environment: &'a dyn Environment,
     pub(super) report: &'a Report<'a>,
+    /// Whether a secret's file that others can read is an error; else it is a warning.
+    pub(super) refuses_insecure_files: bool,
 }
 
 impl Surroundings<'_> {
@@ -73,7 +79,19 @@ impl Surroundings<'_> {
 
 /// Checks a document as a whole.
 pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<Checked> {
-    let Document { version, server, state_dir, keys, affinity_seed, admin, listeners, pools } = document;
+    let Document {
+        version,
+        server,
+        state_dir,
+        keys,
+        affinity_seed,
+        insecure_key_files,
+        admin,
+        listeners,
+        pools,
+    } = document;
+    let refuses_insecure_files = insecure_key_files.get().is_some_and(|Word(InsecureFiles(refuse))| *refuse);
+    let around = &Surroundings { refuses_insecure_files, ..*around };
     secrets::note_what_replicas_lack(&keys, &affinity_seed, around);
     shared::warn_if_seeds_differ(&keys, &affinity_seed, &pools, around);
     let keys = secrets::keys(keys, around);
@@ -82,6 +100,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
     let pools = pools::pools(pools, around);
     version.get()?;
+    insecure_key_files.get()?;
     Some(Checked {
         server: self::server(server, around)?,
         state_dir: around.path(state_dir.get()?),

@@ -168,7 +168,7 @@ pub(super) fn from_file(path: &Path, place: &Place, around: &Surroundings<'_>) -
     if !metadata.is_file() || metadata.len() > MAX_SECRET_FILE_BYTES {
         return refuse("is no file with a secret".to_owned(), "the file has the secret alone, on one line");
     }
-    warn_if_others_can_read(&metadata, path, place, around);
+    others_cannot_read(&metadata, path, place, around)?;
     match std::fs::read_to_string(path) {
         Ok(text) => Some(trimmed(text)),
         Err(error) if error.kind() == std::io::ErrorKind::InvalidData => refuse(
@@ -181,24 +181,38 @@ pub(super) fn from_file(path: &Path, place: &Place, around: &Surroundings<'_>) -
     }
 }
 
+/// Says so where everybody can read a secret's file, and refuses it where that is wanted.
 #[cfg(unix)]
-fn warn_if_others_can_read(
+pub(super) fn others_cannot_read(
     metadata: &std::fs::Metadata,
     path: &Path,
     place: &Place,
     around: &Surroundings<'_>,
-) {
+) -> Option<()> {
     use std::os::unix::fs::PermissionsExt as _;
 
     if metadata.permissions().mode() & 0o004 != 0 {
         let path = path.display();
         let message = format!("`{path}` can be read by everybody on this machine");
-        around.warn(Code::Secret, place, message, format!("`chmod 600 {path}`"));
+        let help = format!("`chmod 600 {path}`");
+        if around.refuses_insecure_files {
+            around.error(Code::Secret, place, message, help);
+            return None;
+        }
+        around.warn(Code::Secret, place, message, help);
     }
+    Some(())
 }
 
 #[cfg(not(unix))]
-fn warn_if_others_can_read(_: &std::fs::Metadata, _: &Path, _: &Place, _: &Surroundings<'_>) {}
+pub(super) fn others_cannot_read(
+    _: &std::fs::Metadata,
+    _: &Path,
+    _: &Place,
+    _: &Surroundings<'_>,
+) -> Option<()> {
+    Some(())
+}
 
 fn trimmed(mut text: String) -> Zeroizing<String> {
     let result = Zeroizing::new(text.trim().to_owned());

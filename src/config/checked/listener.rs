@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{ClientPrefix, RequestLimit};
+use super::{ClientPrefix, RequestLimit, Route};
 use crate::names::ListenerName;
+use crate::tls::ServerSettings;
 
 /// An address that is accepted on.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,12 @@ pub struct Listener {
     pub name: ListenerName,
     /// Where it listens.
     pub address: SocketAddr,
+    /// TLS, unless it speaks cleartext.
+    pub tls: Option<ListenerTls>,
+    /// HTTP/2.
+    pub http2: Http2,
+    /// Who begins with a header of the PROXY protocol.
+    pub proxy_protocol: Vec<IpNet>,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what a client may send.
@@ -23,6 +30,28 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
     /// Tried in order; the first that matches wins.
     pub routes: Vec<Route>,
+}
+
+/// TLS on a listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerTls {
+    /// Certificates, versions, clients.
+    pub settings: ServerSettings,
+    /// The header field that tells backends the subject of a client's certificate.
+    pub subject_header: Option<String>,
+}
+
+/// HTTP/2 on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2 {
+    /// Whether it is spoken in cleartext, too. Default no.
+    pub cleartext: bool,
+    /// Requests under way at once on one connection. Default 100.
+    pub max_streams: u32,
+    /// Bytes of a request's body that wait for the application. Default 64 KiB.
+    pub window: u32,
+    /// Bytes of one response that wait for the client. Default 64 KiB.
+    pub send_buffer: usize,
 }
 
 /// Bounds on what a client may send.
@@ -44,11 +73,15 @@ pub struct ListenerLimits {
     pub client: ClientPrefix,
     /// Limits of requests in a time. Default none.
     pub requests: Vec<RequestLimit>,
+    /// TLS handshakes in progress at once; further connections are closed. Default 1000.
+    pub handshakes: usize,
 }
 
 /// Bounds on how long a client may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerTimeouts {
+    /// For the PROXY protocol's header and the TLS handshake together. Default 10 s.
+    pub handshake: Duration,
     /// From a request's first byte to the end of its head (408 after). Default 10 s.
     pub head: Duration,
     /// Between two reads of a request body. Default 60 s.
@@ -57,11 +90,4 @@ pub struct ListenerTimeouts {
     pub idle: Duration,
     /// For one write to the client. Default 60 s.
     pub write: Duration,
-}
-
-/// Chooses a pool. Without `match` it takes everything.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Route {
-    /// The pool that serves it: an index into [`Checked::pools`].
-    pub pool: usize,
 }

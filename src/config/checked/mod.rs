@@ -7,6 +7,7 @@ mod health;
 mod limits;
 mod listener;
 mod pool;
+mod route;
 mod server;
 mod waiting_room;
 
@@ -19,8 +20,9 @@ pub use self::affinity::{
 };
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::limits::{ClientPrefix, LimitBy, RequestLimit};
-pub use self::listener::{Listener, ListenerLimits, ListenerTimeouts, Route};
+pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
+pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};
 pub use self::waiting_room::WaitingRoom;
 pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};

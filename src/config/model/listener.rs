@@ -1,8 +1,8 @@
 //! `listeners`: where clients arrive.
 
-use super::RequestLimit;
+use super::{Http2, ListenerTls, ProxyProtocol, RequestLimit, Route};
 use crate::config::network::{Address, Network};
-use crate::config::read::{Spanned, instead, keys, later};
+use crate::config::read::{Spanned, instead, keys};
 use crate::config::text::Name;
 use crate::config::units::{Bytes, Time, Whole};
 use crate::config::words::{Protocol, Word};
@@ -16,20 +16,23 @@ keys! {
         protocol: Word<Protocol> = "http",
         /// IP address and port to listen on, such as `0.0.0.0:8080` or `[::]:8080`.
         address: Address,
+        /// Encrypts what is spoken here; null: cleartext.
+        tls: Option<ListenerTls> = "null",
+        /// Bounds of HTTP/2, and whether it is spoken in cleartext.
+        http2: Http2 = "{}",
+        /// Proxies in front that say who the client is before anything else, also before TLS; null: none.
+        proxy_protocol: Option<ProxyProtocol> = "null",
         /// Networks of proxies in front whose `X-Forwarded-*` fields are believed.
         trusted_proxies: Vec<Spanned<Network>> = "[]",
         /// Bounds on what a client may send.
         limits: Limits = "{}",
         /// Bounds on how long a client may take.
         timeouts: Timeouts = "{}",
-        /// Tried in order; the first that matches chooses the pool.
+        /// Tried in order; the first that takes a request says what becomes of it. Where none does, the answer is 404.
         routes: Vec<Spanned<Route>>,
     }
     refused [
         instead("pool", "write `routes: [{ pool: NAME }]`"),
-        instead("tls", "remove it, and end TLS in front of Steadfast for now"),
-        instead("proxy_protocol", "remove it; `trusted_proxies` believes `X-Forwarded-For` instead"),
-        later("http2"),
     ]
 }
 
@@ -55,12 +58,16 @@ keys! {
         ipv6_prefix: Whole<16, 128> = "64",
         /// Limits of requests in a time; all of them hold.
         requests: Vec<Spanned<RequestLimit>> = "[]",
+        /// TLS handshakes in progress at once; further connections are closed.
+        handshakes: Whole<1, 1_000_000> = "1000",
     }
 }
 
 keys! {
     /// Bounds on how long a client may take.
     struct Timeouts {
+        /// For the PROXY protocol's header and the TLS handshake together.
+        handshake: Time = "10s",
         /// From a request's first byte to the end of its head; then 408.
         head: Time = "10s",
         /// Between two reads of a request's body.
@@ -70,13 +77,4 @@ keys! {
         /// For one write to the client.
         write: Time = "60s",
     }
-}
-
-keys! {
-    /// A rule that chooses a pool; it takes every request.
-    struct Route {
-        /// Name of the pool.
-        pool: Name,
-    }
-    refused [instead("match", "remove it: in this release a listener has one route, which takes every request")]
 }

@@ -9,8 +9,10 @@ mod health;
 mod limits;
 mod listener;
 mod pool;
+mod route;
 mod secret;
 mod server;
+mod tls;
 mod waiting_room;
 
 pub(super) use admin::Admin;
@@ -18,16 +20,19 @@ pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
 pub(super) use limits::RequestLimit;
-pub(super) use listener::{Limits, Listener, Route, Timeouts};
+pub(super) use listener::{Limits, Listener, Timeouts};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
+pub(super) use route::{Match, PathMatch, Route, Test, TestKeys};
 pub(super) use secret::{AffinitySeed, TokenKey};
 pub(super) use server::Server;
+pub(super) use tls::{Certificate, Http2, ListenerTls, ProxyProtocol};
 pub(super) use waiting_room::WaitingRoom;
 
 use super::collections::Named;
 use super::read::{Spanned, keys, later};
 use super::text::FilePath;
 use super::units::Whole;
+use super::words::{InsecureFiles, Word};
 
 keys! {
     /// A Steadfast configuration.
@@ -47,6 +52,9 @@ keys! {
         /// only a hash leads home, so it is not rotated with the keys. Without it one is made at first start and
         /// kept in `state_dir`.
         affinity_seed: Option<AffinitySeed> = "null",
+        /// A file with a private key, a token key, the seed or a password that everybody on the machine can read: `warn` or
+        /// `refuse`.
+        insecure_key_files: Word<InsecureFiles> = "warn",
         /// The admin API; null: none.
         admin: Option<Admin> = "null",
         /// The addresses that are accepted on; at least one.
