@@ -27,8 +27,9 @@ deps: ## Install what the build needs, or say what to install
 # Its version is fixed: a newer one may find more, which is then a change of its own.
 SCHEMATHESIS := 4.32.5
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis and schemathesis
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, promtool and schemathesis
 	$(call install,redis-server,redis-server)
+	$(call install,promtool,prometheus)
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -q && apt-get install -q -y tomcat10 tomcat10-examples; \
@@ -59,7 +60,7 @@ test: deps ## Run all tests that need no other server
 	cargo test --lib --bins --test suite --test simulation --test survival
 	cargo test --doc
 
-e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API
+e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool
 	cargo test --test e2e --test replicas -- --ignored --nocapture
 
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what

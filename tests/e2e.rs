@@ -22,6 +22,10 @@ use support::tomcat::Tomcat;
 mod support;
 
 #[cfg(test)]
+#[path = "e2e/promtool.rs"]
+mod promtool;
+
+#[cfg(test)]
 #[path = "e2e/schemathesis.rs"]
 mod schemathesis;
 

@@ -73,6 +73,9 @@ mod lost_sessions;
 #[path = "suite/meter.rs"]
 mod meter;
 #[cfg(test)]
+#[path = "suite/metrics.rs"]
+mod metrics;
+#[cfg(test)]
 #[path = "suite/reload.rs"]
 mod reload;
 #[cfg(test)]

@@ -4,11 +4,14 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+const JSON: &str = "application/json";
+
 /// An answer, ready to be written.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Vec<u8>,
+    pub(super) content_type: &'static str,
     /// For the `Allow` field.
     pub(super) allow: Option<String>,
 }
@@ -17,10 +20,20 @@ impl Answer {
     /// A value as JSON.
     pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Self {
         match serde_json::to_vec(value) {
-            Ok(body) => Self { status, body, allow: None },
+            Ok(body) => Self { status, body, content_type: JSON, allow: None },
             // Our types have string keys and no failing parts.
-            Err(_) => Self { status: StatusCode::INTERNAL_SERVER_ERROR, body: b"{}".to_vec(), allow: None },
+            Err(_) => Self {
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                body: b"{}".to_vec(),
+                content_type: JSON,
+                allow: None,
+            },
         }
+    }
+
+    /// A text of another kind.
+    pub(super) fn text(content_type: &'static str, text: String) -> Self {
+        Self { status: StatusCode::OK, body: text.into_bytes(), content_type, allow: None }
     }
 }
 

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::answer::{Answer, Refusal};
 use super::app::Api;
 use super::call::Call;
-use super::{changes, explain, log_level, openapi, requests, sessions, state};
+use super::{changes, explain, log_level, metrics, openapi, requests, sessions, state};
 
 /// Answers a call.
 type Handler = dyn Fn(&Api, &Call<'_>) -> Result<Answer, Refusal> + Send + Sync;
@@ -30,11 +30,15 @@ pub(super) struct Endpoint {
     pub(super) changes: bool,
     pub(super) takes: Option<fn(&mut SchemaGenerator) -> Schema>,
     pub(super) gives: fn(&mut SchemaGenerator) -> Schema,
+    /// The media types of what it gives.
+    pub(super) media: &'static [&'static str],
     pub(super) handle: Box<Handler>,
 }
 
 /// The path that answers without a token.
 pub(super) const OPEN: &str = "/healthz";
+
+const JSON: &[&str] = &["application/json"];
 
 const BACKENDS: &str = "/v1/pools/{pool}/backends";
 const BACKEND: &str = "/v1/pools/{pool}/backends/{backend}";
@@ -134,6 +138,11 @@ pub(super) fn all() -> Vec<Endpoint> {
             changes::reset,
         )
         .refuses(&[409]),
+        Endpoint {
+            media: &["text/plain", "application/openmetrics-text"],
+            handle: Box::new(metrics::answer),
+            ..get("/metrics", "metrics", "What happens, for Prometheus", |_, _| Ok(String::new()))
+        },
         get("/v1/openapi.json", "openapi", "This description", openapi::answer),
     ]
 }
@@ -155,6 +164,7 @@ fn get<A: Serialize + JsonSchema + 'static>(
         changes: false,
         takes: None,
         gives: |generator| generator.subschema_for::<A>(),
+        media: JSON,
         handle: Box::new(move |api, call| Ok(Answer::json(StatusCode::OK, &handler(api, call)?))),
     }
 }
@@ -177,6 +187,7 @@ fn write<B: DeserializeOwned + JsonSchema + 'static, A: Serialize + JsonSchema +
         changes: true,
         takes: Some(|generator| generator.subschema_for::<B>()),
         gives: |generator| generator.subschema_for::<A>(),
+        media: JSON,
         handle: Box::new(move |api, call| {
             Ok(Answer::json(StatusCode::OK, &handler(api, call, call.body()?)?))
         }),

@@ -17,6 +17,7 @@ mod endpoints;
 mod explain;
 mod guard;
 mod log_level;
+mod metrics;
 mod openapi;
 mod requests;
 mod service;

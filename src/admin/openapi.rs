@@ -64,7 +64,9 @@ pub(super) fn document(endpoints: &[Endpoint]) -> Value {
 fn operation(endpoint: &Endpoint, taken: &mut SchemaGenerator, given: &mut SchemaGenerator) -> Value {
     let mut responses = Map::new();
     let gives = (endpoint.gives)(given);
-    let success = json!({ "description": "Done.", "content": as_json(gives.into()) });
+    let content: Map<_, _> =
+        endpoint.media.iter().map(|media| ((*media).to_owned(), json!({ "schema": &gives }))).collect();
+    let success = json!({ "description": "Done.", "content": content });
     responses.insert(endpoint.success.as_str().to_owned(), success);
     for status in refusals(endpoint) {
         responses.insert(status.to_string(), json!({ "$ref": "#/components/responses/Failure" }));

@@ -285,7 +285,7 @@ async fn read(session: &mut ServerSession) -> Result<Option<Request>, Refusal> {
 async fn write(session: &mut ServerSession, answer: Answer, is_head: bool) -> pingora::Result<()> {
     session.set_keepalive(None);
     let mut head = ResponseHeader::build(answer.status, Some(8))?;
-    head.insert_header(header::CONTENT_TYPE, "application/json")?;
+    head.insert_header(header::CONTENT_TYPE, answer.content_type)?;
     head.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
     head.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;

@@ -9,7 +9,7 @@ use super::probe::{HttpProbe, probe_http, probe_tcp};
 use super::state::{Observation, RiseFall};
 use crate::clock::Now;
 use crate::names::BackendIndex;
-use crate::pool::{Cause, CheckVerdict, Health, Pool};
+use crate::pool::{Cause, CheckVerdict, Checked, Health, Pool};
 
 /// How a pool's backends are checked.
 #[derive(Clone, Debug)]
@@ -68,6 +68,12 @@ pub(super) async fn watch(pool: Arc<Pool>, index: BackendIndex, spec: Arc<CheckS
                 None => Observation::PageFailed,
             },
         };
+        live.checks().count(match observation {
+            Observation::Pass => Checked::Passed,
+            Observation::PageFailed => Checked::PageFailed,
+            Observation::Unreachable => Checked::Unreachable,
+            Observation::Untried => Checked::Untried,
+        });
         let Some(verdict) = check.observe(observation) else { continue };
         if live.check_verdict(verdict, Now::read()) {
             let (pool, id) = (pool.name(), backend.id());

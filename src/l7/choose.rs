@@ -16,12 +16,13 @@ use super::proxy::Proxy;
 use super::trace;
 use super::wait::{self, Turn};
 use super::{limit, reply};
-use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Verdict};
+use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Refused, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
 use crate::names::{BackendIndex, Outcome, Reason};
 use crate::route::{self, Found};
 use crate::snapshot::{RetryPolicy, ServedPool};
+use crate::telemetry::{TokenFault, Turned};
 
 /// How long a connection's first choice counts where clients are told apart by other means.
 const CONNECTION_CHOICE_S: u64 = 5;
@@ -56,22 +57,22 @@ pub(super) async fn choose(
         },
     };
     let evidence = read(session, ctx, &served, client, named.as_ref());
+    evidence.refused.iter().for_each(|refused| served.meter.token_refused(fault(*refused)));
     if let Some(wait) = limit::by_session(listener(ctx), &evidence, ctx.arrived) {
         return reply::too_many(session, limit::seconds(wait)).await;
     }
     let decision = match settle(&served, &evidence, ctx.arrived).await {
         Ok(decision) => decision,
         Err(refusal) => {
-            log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
             trace::refused(proxy, session, &served, &evidence, refusal);
-            return reply::unavailable(session, refusal).await;
+            return refuse(session, &served, refusal).await;
         }
     };
     let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);
     let entry = match wait::turn(&served, &decision, &session.req_header().headers, client, ctx.arrived) {
         Turn::In(entry) => entry,
         Turn::Wait(page) => return wait::answer(session, page).await,
-        Turn::Full => return reply::unavailable(session, Refusal::Full).await,
+        Turn::Full => return refuse(session, &served, Refusal::Full).await,
     };
     let decision = match preferred(proxy, ctx, &served, decision, client) {
         Ok(decision) => decision,
@@ -83,9 +84,8 @@ pub(super) async fn choose(
     let (decision, permit) = match admit(&served, &evidence, decision).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
-            log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
             trace::refused(proxy, session, &served, &evidence, refusal);
-            return reply::unavailable(session, refusal).await;
+            return refuse(session, &served, refusal).await;
         }
     };
     if repeatable(session, &served.retries) {
@@ -112,6 +112,26 @@ pub(super) async fn choose(
     ctx.phases.placed();
     remember(ctx);
     Ok(false)
+}
+
+async fn refuse(session: &mut Session, served: &ServedPool, refusal: Refusal) -> pingora::Result<bool> {
+    log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
+    served.meter.refused(match refusal {
+        Refusal::NoBackend => Turned::NoBackend,
+        Refusal::LostBackend => Turned::LostBackend,
+        Refusal::Full => Turned::Full,
+    });
+    reply::unavailable(session, refusal).await
+}
+
+fn fault(refused: Refused) -> TokenFault {
+    match refused {
+        Refused::Length => TokenFault::Length,
+        Refused::Encoding => TokenFault::Encoding,
+        Refused::UnknownKey => TokenFault::UnknownKey,
+        Refused::Forged => TokenFault::Forged,
+        Refused::Expired => TokenFault::Expired,
+    }
 }
 
 /// How long a session id that nobody knows is waited for, while another process tells what it learns; and how often is

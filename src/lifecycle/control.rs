@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::bound::BoundListener;
+use super::history::History;
 use super::overlay::{Members, Overlay};
 use super::plan::Plan;
 use super::upgrade::{UpgradeError, Upgrader};
@@ -38,6 +39,7 @@ pub struct Control {
     /// Tells the health monitor that there are other backends to watch.
     changed: watch::Sender<()>,
     world: Mutex<World>,
+    pub(super) history: History,
     /// Starts another process in this one's place, where that is possible.
     upgrader: OnceLock<Upgrader>,
 }
@@ -180,6 +182,7 @@ impl Control {
                 listeners,
                 changed,
                 world: Mutex::new(world),
+                history: History::new(),
                 upgrader: OnceLock::new(),
             },
             hears,
@@ -201,8 +204,8 @@ impl Control {
     /// # Errors
     /// It was refused, and nothing has changed.
     pub fn reload(&self) -> Result<Plan, ReloadError> {
-        let file = config::load(self.source.as_ref().ok_or(ReloadError::NoFile)?)?;
-        self.put_in_force(file)
+        let read = || Ok(config::load(self.source.as_ref().ok_or(ReloadError::NoFile)?)?);
+        self.history.reload(read().and_then(|file| self.try_in_force(file)))
     }
 
     /// What a reload would change, and how many live sessions would move. Changes nothing.
@@ -222,7 +225,11 @@ impl Control {
     ///
     /// # Errors
     /// It asks for what only another process can do, or a secret cannot be read; nothing has changed.
-    pub fn put_in_force(&self, mut file: Checked) -> Result<Plan, ReloadError> {
+    pub fn put_in_force(&self, file: Checked) -> Result<Plan, ReloadError> {
+        self.history.reload(self.try_in_force(file))
+    }
+
+    fn try_in_force(&self, mut file: Checked) -> Result<Plan, ReloadError> {
         let mut world = self.world.lock();
         if world.handed_over {
             return Err(ReloadError::HandedOver);
@@ -252,7 +259,7 @@ impl Control {
     /// # Errors
     /// It did not take over, and this process goes on as before.
     pub fn upgrade(&self) -> Result<u32, UpgradeError> {
-        self.upgrader.get().ok_or(UpgradeError::Embedded)?.upgrade()
+        self.history.upgrade(self.upgrader.get().ok_or(UpgradeError::Embedded).and_then(Upgrader::upgrade))
     }
 
     /// Whether another process could take over.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::checks::Checks;
 use super::drain::Drain;
 use super::gate::{Asker, Entry, Gate, Limits};
 use super::spec::Ejection;
@@ -31,6 +32,7 @@ pub struct Live {
     assigned: AtomicU32,
     epoch: AtomicU16,
     drain: Drain,
+    checks: Checks,
     /// Tokens of an older epoch that were issued before it no longer hold; in seconds since 1970.
     boundary_s: AtomicU32,
     /// Made with the first session that it confirms.
@@ -124,6 +126,11 @@ impl Live {
     /// When it was told to drain, and for how long.
     pub fn drain(&self) -> &Drain {
         &self.drain
+    }
+
+    /// What active checks of it met so far.
+    pub fn checks(&self) -> &Checks {
+        &self.checks
     }
 
     /// What health knows of it. An ejection that is over, with nobody to lift it, reads as suspect.

@@ -9,6 +9,7 @@
 mod backend;
 mod balance;
 mod carried;
+mod checks;
 mod drain;
 mod gate;
 mod live;
@@ -22,6 +23,7 @@ mod word;
 
 pub use backend::{Backend, Pool};
 pub use carried::CarriedLive;
+pub use checks::{Checked, Checks};
 pub use drain::Drain;
 pub use gate::{Asker, Entry, Limits, Permit};
 pub use live::Live;

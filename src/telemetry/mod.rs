@@ -8,6 +8,8 @@ mod first_segment;
 mod live_sessions;
 mod logger;
 mod meter;
+mod metrics;
+mod process;
 mod recent;
 mod summary;
 
@@ -16,7 +18,10 @@ pub use first_segment::first_segment;
 pub use logger::{NotOurs, log_level, set_log_level, start_logger};
 pub use meter::{
     BOUNDS_US, BackendTraffic, CodeClass, Distribution, FailedTry, ListenerMeter, Measure, PoolMeter, Times,
-    Traffic,
+    TokenFault, Traffic, Turned,
 };
+pub(crate) use metrics::family;
+pub use metrics::{Exposition, Family, Format, Kind, families};
+pub use process::Process;
 pub use recent::{Note, Recent, Record, Trace, is_loss};
 pub use summary::{Counts, Summary};

@@ -40,7 +40,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
     ("discovery", &["pool"]),
-    ("admin", &["config", "snapshot", "telemetry", "lifecycle", "listen", "route", "affinity", "pool"]),
+    (
+        "admin",
+        &["config", "snapshot", "telemetry", "lifecycle", "listen", "route", "affinity", "pool", "store"],
+    ),
     ("error", &["config", "listen", "snapshot", "tls"]),
 ];
 

@@ -35,7 +35,7 @@ fn requests_are_counted_by_backend_reason_and_class_with_their_times() {
     connection.send((request("POST", "/", &[&cookies, "Content-Length: 5"]) + "hello").as_bytes());
     assert_eq!(connection.receive().unwrap().status, 200);
     assert_eq!(get(balancer.address, "/slow", &[&cookies]).status, 504);
-    let Traffic { backends, decided } = settled(&balancer, 3);
+    let Traffic { backends, decided, .. } = settled(&balancer, 3);
     let home = backends.iter().find(|page| page.backend.as_str() == first.server()).unwrap();
     assert_eq!(home.total(), 3, "the other one had none");
     let (new, bound) = (home.requests[place(Reason::New)], home.requests[place(Reason::LbCookie)]);
@@ -62,7 +62,7 @@ fn failed_tries_are_counted_where_they_failed_and_retries_where_they_ended() {
     gone.stop();
     let moved = get(balancer.address, "/", &[&format!("Cookie: {}", first.cookies())]);
     assert_eq!((moved.status, moved.server()), (200, other.name.as_str()));
-    let Traffic { backends, decided } = settled(&balancer, 2);
+    let Traffic { backends, decided, .. } = settled(&balancer, 2);
     let page = |name: &str| backends.iter().find(|page| page.backend.as_str() == name).unwrap();
     let failed: u64 = page(&gone.name).failed.iter().sum();
     assert!(failed >= 1, "{:?}", page(&gone.name));

@@ -99,6 +99,12 @@ impl Learned {
         (self.capacity, self.idle) == (capacity, idle)
     }
 
+    /// How many sessions it has room for that the application has started; beside them, an eighth of that for those that
+    /// only clients have named.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// A table of another size with the same sessions, as many of the most recent as it has room for.
     pub fn resized(&self, capacity: usize, idle: Duration, now: Now) -> Self {
         let table = Self::new(capacity, idle);

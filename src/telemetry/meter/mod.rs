@@ -9,8 +9,10 @@ mod histogram;
 mod listener;
 mod pool;
 mod stripes;
+mod words;
 
 pub use counts::{CodeClass, FailedTry, Measure, Times};
 pub use histogram::{BOUNDS_US, Distribution};
 pub use listener::ListenerMeter;
 pub use pool::{BackendTraffic, PoolMeter, Traffic};
+pub use words::{TokenFault, Turned};

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::counts::{CodeClass, FailedTry, Measure, reason_place};
 use super::histogram::{Distribution, Histogram};
 use super::stripes::Stripes;
+use super::words::{TokenFault, Turned};
 use crate::names::{BackendId, BackendIndex, Reason};
 
 const CLASSES: usize = CodeClass::ALL.len();
 const REASONS: usize = Reason::ALL.len();
+const TURNS: usize = Turned::ALL.len();
+const FAULTS: usize = TokenFault::ALL.len();
 const WAYS: usize = FailedTry::ALL.len();
 
 /// Counts the requests of one pool.
@@ -30,6 +33,8 @@ struct Page {
 #[derive(Debug, Default)]
 struct PoolCounts {
     decided: [AtomicU64; REASONS],
+    refused: [AtomicU64; TURNS],
+    tokens: [AtomicU64; FAULTS],
 }
 
 /// What is counted for a backend.
@@ -53,6 +58,10 @@ pub struct Traffic {
     pub backends: Vec<BackendTraffic>,
     /// Decisions by reason, in the order of [`Reason::ALL`]: each try is decided.
     pub decided: [u64; REASONS],
+    /// Requests that were refused before they came to a backend, in the order of [`Turned::ALL`].
+    pub refused: [u64; TURNS],
+    /// Tokens that counted as absent, in the order of [`TokenFault::ALL`].
+    pub tokens: [u64; FAULTS],
 }
 
 /// The requests of one backend since the process began, at one moment.
@@ -130,6 +139,20 @@ impl PoolMeter {
         }
     }
 
+    /// Counts a request that was refused before it came to a backend.
+    pub fn refused(&self, turned: Turned) {
+        if let Some(count) = self.whole.mine().and_then(|counts| counts.refused.get(turned.place())) {
+            one(count);
+        }
+    }
+
+    /// Counts a token that counted as absent.
+    pub fn token_refused(&self, fault: TokenFault) {
+        if let Some(count) = self.whole.mine().and_then(|counts| counts.tokens.get(fault.place())) {
+            one(count);
+        }
+    }
+
     /// Counts a request that has ended.
     pub fn count(&self, backend: BackendIndex, measure: &Measure) {
         let Some(counts) = self.mine(backend) else { return };
@@ -163,11 +186,14 @@ impl PoolMeter {
 
     /// All counts as they stand.
     pub fn traffic(&self) -> Traffic {
-        let mut decided = [0; REASONS];
+        let backends = self.pages.iter().map(Page::traffic).collect();
+        let mut sum = Traffic { backends, ..Traffic::default() };
         for counts in self.whole.all() {
-            decided.iter_mut().zip(&counts.decided).for_each(|(to, from)| *to += load(from));
+            sum.decided.iter_mut().zip(&counts.decided).for_each(|(to, from)| *to += load(from));
+            sum.refused.iter_mut().zip(&counts.refused).for_each(|(to, from)| *to += load(from));
+            sum.tokens.iter_mut().zip(&counts.tokens).for_each(|(to, from)| *to += load(from));
         }
-        Traffic { backends: self.pages.iter().map(Page::traffic).collect(), decided }
+        sum
     }
 
     fn mine(&self, backend: BackendIndex) -> Option<&BackendCounts> {
@@ -234,7 +260,10 @@ mod tests {
         meter.count(BackendIndex(1), &measure(Reason::New, 200));
         meter.count(BackendIndex(1), &measure(Reason::Moved, 502));
         meter.count(BackendIndex(7), &measure(Reason::Moved, 502));
-        let Traffic { backends, decided } = meter.traffic();
+        meter.refused(Turned::Full);
+        meter.token_refused(TokenFault::Expired);
+        let Traffic { backends, decided, refused, tokens } = meter.traffic();
+        assert_eq!((refused, tokens), ([0, 0, 1], [0, 0, 0, 0, 1]));
         assert_eq!(decided, [0, 0, 0, 0, 0, 1, 1]);
         assert_eq!((backends[0].total(), backends[0].failed), (0, [1, 0, 0]));
         let second = &backends[1];
@@ -253,7 +282,7 @@ mod tests {
         let after = meter(&["app3", "app2"], Some(&before));
         // A request that began before the reload counts where it is seen.
         before.count(BackendIndex(1), &measure(Reason::New, 200));
-        let Traffic { backends, decided } = after.traffic();
+        let Traffic { backends, decided, .. } = after.traffic();
         assert_eq!((backends[0].total(), backends[1].total(), decided[6]), (0, 2, 1));
     }
 }

@@ -1,0 +1,77 @@
+//! Metrics of the process, its life, and its listeners.
+
+use std::sync::atomic::Ordering;
+
+use super::super::app::Api;
+use crate::lifecycle::Past;
+use crate::listen::Counts;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{CodeClass, Exposition, Process, family};
+
+/// Gathers what does not belong to a pool.
+pub(super) fn gather(api: &Api, snapshot: &Snapshot, to: &mut Exposition) {
+    to.level(&family::BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
+    for listener in &api.listeners {
+        doors(listener.name.as_str(), &listener.counts, to);
+    }
+    for listener in &snapshot.listeners {
+        for class in CodeClass::ALL {
+            to.count(&family::ANSWERED, &[listener.name.as_str(), class.as_str()], listener.meter.of(class));
+        }
+    }
+    life(&api.control.past(), to);
+    to.level(&family::DIFFERENCES, &[], number(api.control.differences().len()));
+    process(&Process::read(), to);
+}
+
+fn doors(name: &str, counts: &Counts, to: &mut Exposition) {
+    let of = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+    to.level(&family::LISTEN_CONNECTIONS, &[name], number(counts.open()));
+    to.count(&family::LISTEN_ACCEPTED, &[name], of(&counts.accepted));
+    to.count(&family::LISTEN_OVER_LIMIT, &[name], of(&counts.over_limit));
+    to.count(&family::LISTEN_REJECTED, &[name, "malformed"], of(&counts.rejected));
+    to.count(&family::LISTEN_REJECTED, &[name, "slow"], of(&counts.timed_out));
+    to.count(&family::LISTEN_REJECTED, &[name, "unparsed"], of(&counts.refused_unseen));
+}
+
+fn life(past: &Past, to: &mut Exposition) {
+    to.count(&family::RELOADS, &["done"], past.reloaded);
+    to.count(&family::RELOADS, &["refused"], past.reloads_refused);
+    to.level(&family::RELOAD_SUCCESS, &[], if past.last_refused { 0.0 } else { 1.0 });
+    to.level(&family::RELOAD_TIME, &[], large(past.in_force_since_s));
+    to.count(&family::UPGRADES, &["done"], past.upgraded);
+    to.count(&family::UPGRADES, &["refused"], past.upgrades_refused);
+}
+
+fn process(process: &Process, to: &mut Exposition) {
+    if let Some(seconds) = process.cpu_s {
+        to.time(&family::CPU, &[], seconds);
+    }
+    let levels = [
+        (&family::MEMORY, process.resident.map(large)),
+        (&family::VIRTUAL_MEMORY, process.virtual_size.map(large)),
+        (&family::OPEN_FDS, process.open_files.map(large)),
+        (&family::MAX_FDS, process.most_files.map(large)),
+        (&family::THREADS, process.threads.map(large)),
+        (&family::START_TIME, process.started_s),
+    ];
+    for (family, level) in levels {
+        if let Some(level) = level {
+            to.level(family, &[], level);
+        }
+    }
+}
+
+/// A count as a level.
+pub(super) fn number(count: usize) -> f64 {
+    u64::try_from(count).map_or(f64::INFINITY, large)
+}
+
+/// A large count as a level.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "bytes and seconds are far below 2^52; a limit without end may be above"
+)]
+pub(super) fn large(count: u64) -> f64 {
+    count as f64
+}
