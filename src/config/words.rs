@@ -75,9 +75,10 @@ impl Words for LimitBy {
 }
 
 /// What a listener speaks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Protocol {
     Http,
+    Tcp,
 }
 
 /// The lowest TLS version: whether it is 1.2.
@@ -139,8 +140,8 @@ pub(super) enum OnEmpty {
 }
 
 impl Words for Protocol {
-    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http)];
-    const LATER: &'static [&'static str] = &["https", "tls", "tcp", "udp"];
+    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http), ("tcp", Self::Tcp)];
+    const LATER: &'static [&'static str] = &["https", "tls", "udp"];
 }
 
 impl Words for TlsVersion {

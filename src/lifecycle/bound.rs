@@ -21,11 +21,18 @@ pub(crate) struct BoundListener {
     /// As the configuration has it; the port may be 0.
     pub(crate) address: SocketAddr,
     /// How many connections a client may have.
-    pub(crate) clients: Arc<ClientConnections>,
-    /// What the door goes by, from the next connection on.
-    pub(crate) bounds: Arc<ArcSwap<Bounds>>,
-    /// What the door speaks, from the next connection on.
-    pub(crate) protocols: Arc<ArcSwap<Protocols>>,
+    clients: Arc<ClientConnections>,
+    /// What its door goes by; `None`: layer 4 has no door, and goes by the snapshot.
+    door: Option<BoundDoor>,
+}
+
+/// The door of a listener.
+#[derive(Debug)]
+struct BoundDoor {
+    /// What it goes by, from the next connection on.
+    bounds: Arc<ArcSwap<Bounds>>,
+    /// What it speaks, from the next connection on.
+    protocols: Arc<ArcSwap<Protocols>>,
     /// What session tickets are sealed with, and for which clients.
     tickets: Mutex<Tickets>,
 }
@@ -36,20 +43,35 @@ impl BoundListener {
     where
         A: HttpServerApp + Send + Sync + 'static,
     {
+        let bounds = Arc::clone(door.bounds());
+        let protocols = Arc::clone(door.protocols());
+        let name = door.facts().name.clone();
+        let clients = Arc::clone(&door.facts().clients);
         Self {
-            name: door.facts().name.clone(),
+            name,
             address,
-            clients: Arc::clone(&door.facts().clients),
-            bounds: Arc::clone(door.bounds()),
-            protocols: Arc::clone(door.protocols()),
-            tickets: Mutex::new(tickets),
+            clients,
+            door: Some(BoundDoor { bounds, protocols, tickets: Mutex::new(tickets) }),
         }
     }
 
-    /// What it would speak by another configuration. Changes nothing.
-    pub(super) fn next_protocols(&self, listener: &Listener) -> Result<(Protocols, Tickets), TlsError> {
-        let tickets = self.tickets.lock().clone().for_clients(listener)?;
-        Ok((protocols(listener, &tickets)?, tickets))
+    /// A listener of layer 4.
+    pub(crate) fn without_door(
+        name: ListenerName,
+        address: SocketAddr,
+        clients: Arc<ClientConnections>,
+    ) -> Self {
+        Self { name, address, clients, door: None }
+    }
+
+    /// What its door would speak by another configuration, if it has one. Changes nothing.
+    pub(super) fn next_protocols(
+        &self,
+        listener: &Listener,
+    ) -> Result<Option<(Protocols, Tickets)>, TlsError> {
+        let Some(door) = &self.door else { return Ok(None) };
+        let tickets = door.tickets.lock().clone().for_clients(listener)?;
+        Ok(Some((protocols(listener, &tickets)?, tickets)))
     }
 
     /// Whether the configuration means this one.
@@ -64,16 +86,20 @@ impl BoundListener {
             Some(listener) if listener.address != self.address => {
                 Some(format!("listener `{}` was on {}", self.name, self.address))
             }
+            Some(listener) if listener.layer4.is_none() != self.door.is_some() => {
+                Some(format!("listener `{}` spoke another protocol", self.name))
+            }
             Some(_) => None,
         }
     }
 
     /// Goes by the configuration from the next connection on.
-    pub(super) fn follow(&self, listener: &Listener, (protocols, tickets): (Protocols, Tickets)) {
-        self.bounds.store(Arc::new(bounds(listener)));
-        self.protocols.store(Arc::new(protocols));
-        *self.tickets.lock() = tickets;
+    pub(super) fn follow(&self, listener: &Listener, next: Option<(Protocols, Tickets)>) {
         self.clients.follow(per_client(listener));
+        let (Some(door), Some((protocols, tickets))) = (&self.door, next) else { return };
+        door.bounds.store(Arc::new(bounds(listener)));
+        door.protocols.store(Arc::new(protocols));
+        *door.tickets.lock() = tickets;
     }
 }
 

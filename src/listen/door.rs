@@ -1,6 +1,5 @@
 //! The front door: one client's connection, request by request.
 
-use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +14,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::connection::{Connection, ListenerFacts};
-use super::counts::{Counts, Slot, add};
+use super::counts::{Counts, add};
 use super::head::{Framing, Head, HeadLimits, Rejection, inspect, leading_blank};
 use super::http2::Http2;
 use super::protocols::Protocols;
 use super::stream::ClientStream;
 use super::welcome::{Welcomed, welcome};
-use crate::limits::ClientPlace;
 
 /// Room for a request's head at first; it grows as far as the limit allows.
 const FIRST_READ: usize = 2048;
@@ -104,10 +102,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         &self.facts
     }
 
-    /// Takes a place for a connection from there, unless there are too many, of all clients or of this one.
-    pub fn enter(&self, address: IpAddr) -> Option<(Slot, ClientPlace)> {
-        let slot = self.counts.enter(self.bounds.load().connections)?;
-        Some((slot, self.facts.clients.enter(address)?))
+    /// Open connections that are allowed at once.
+    pub fn connection_limit(&self) -> usize {
+        self.bounds.load().connections
     }
 
     /// The application behind it.

@@ -7,8 +7,9 @@ use http::HeaderName;
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
+use super::layer4::ServedLayer4;
 use super::room::WaitingRoom;
-use crate::affinity::Policy;
+use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
 use crate::limits::RequestLimit;
@@ -85,6 +86,8 @@ pub struct ServedListener {
     pub body_timeout: Duration,
     /// For one write to the client.
     pub write_timeout: Duration,
+    /// What it speaks instead of HTTP, if it does not.
+    pub layer4: Option<ServedLayer4>,
     /// Counts what it answers by itself.
     pub meter: ListenerMeter,
 }
@@ -112,6 +115,10 @@ pub struct ServedPool {
     pub book: SessionBook,
     /// Where new visitors wait, if anywhere.
     pub room: Option<WaitingRoom>,
+    /// In a pool of layer 4: how clients are told apart. `policy.learned` is its flow table.
+    pub flows: Option<FlowPolicy>,
+    /// For a connection to a backend.
+    pub connect_timeout: Duration,
     /// What its requests came to.
     pub meter: PoolMeter,
 }

@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "tls",
         ],
     ),
-    ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
+    ("l4", &["snapshot", "route", "affinity", "pool", "health", "telemetry", "listen"]),
     ("discovery", &["pool"]),
     (
         "admin",

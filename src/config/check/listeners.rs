@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{Surroundings, all, count, routes, size};
+use super::{Surroundings, all, count, layer4, routes, size};
 use crate::config::checked::{ClientPrefix, Listener, ListenerLimits, ListenerTimeouts};
 use crate::config::collections::Named;
 use crate::config::model;
@@ -69,8 +69,10 @@ fn unused_pools(
     let Some(Named(pools)) = pools.get() else { return };
     let mut used = Vec::new();
     for listener in listeners {
-        let Some(routes) = listener.get().and_then(|listener| listener.routes.get()) else { return };
-        let Some(names) = routes::pools_named(routes) else { return };
+        let Some(listener) = listener.get() else { return };
+        let Some(routes) = listener.routes.get() else { return };
+        let Some(mut names) = routes::pools_named(routes) else { return };
+        names.extend(listener.pool.get().and_then(Option::as_ref));
         if names.is_empty()
             || names.iter().any(|name| !pools.iter().any(|(pool, _)| pool.get() == Some(name)))
         {
@@ -92,6 +94,8 @@ fn listener(
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<Listener> {
+    let listener = listener.value?;
+    let layer4 = layer4::listener(&listener, pools, around);
     let model::Listener {
         name,
         protocol,
@@ -103,12 +107,17 @@ fn listener(
         limits,
         timeouts,
         routes,
-    } = listener.value?;
-    let routes = routes::routes(routes, pools, around);
+        ..
+    } = listener;
+    let routes = match protocol.value {
+        Some(Word(Protocol::Tcp)) => Some(Vec::new()),
+        // Where it is a slip, what the routes say is still looked at.
+        None if !routes.given => None,
+        Some(Word(Protocol::Http)) | None => routes::routes(routes, pools, around),
+    };
     let tls = super::tls::tls(tls, around);
     let http2 = super::tls::http2(http2, around);
     let proxy_protocol = self::proxy_protocol(proxy_protocol, around);
-    let Word(Protocol::Http) = protocol.value?;
     Some(Listener {
         name: ListenerName::new(&name.value?.0),
         address: address.value?.0,
@@ -119,6 +128,7 @@ fn listener(
         limits: self::limits(limits, around)?,
         timeouts: self::timeouts(timeouts)?,
         routes: routes?,
+        layer4: layer4?,
     })
 }
 

@@ -7,6 +7,7 @@ mod admin;
 mod affinity;
 mod discovery;
 mod health;
+mod layer4;
 mod limits;
 mod listeners;
 mod pools;
@@ -96,9 +97,10 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     shared::warn_if_seeds_differ(&keys, &affinity_seed, &pools, around);
     let keys = secrets::keys(keys, around);
     let affinity_seed = secrets::affinity_seed(affinity_seed, around);
+    let layer4 = layer4::pools(&listeners, &pools, around);
     let listeners = listeners::listeners(listeners, &pools, around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
-    let pools = pools::pools(pools, around);
+    let pools = pools::pools(pools, &layer4, around);
     version.get()?;
     insecure_key_files.get()?;
     Some(Checked {
