@@ -120,6 +120,7 @@ impl AdminService {
             index: usize::MAX,
             acceptance: Acceptance::default(),
             clients: Arc::default(),
+            buffers: Arc::default(),
         };
         Self { socket: Some(socket), address: listen.to_string(), facts: Arc::new(facts), app }
     }

@@ -3,14 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use pingora::apps::HttpServerApp;
 
 use crate::config::Checked;
-use crate::config::checked::{self, ClientPrefix, Listener};
+use crate::config::checked::{self, ClientPrefix, Listener, RequestBuffer};
 use crate::limits::{ClientConnections, PerClient, Prefix};
-use crate::listen::{Bounds, Door, HeadLimits, Http2Bounds, ListenerTls, Protocols};
+use crate::listen::{
+    Bounds, Budget, Buffers, Door, Files, Gathering, HeadLimits, Http2Bounds, ListenerTls, Protocols, Slowest,
+};
 use crate::names::ListenerName;
 use crate::tls::{ClientAuth, TicketKeys, TlsError, server_config};
 
@@ -31,6 +33,8 @@ pub(crate) struct BoundListener {
 struct BoundDoor {
     /// What it goes by, from the next connection on.
     bounds: Arc<ArcSwap<Bounds>>,
+    /// What it keeps for slow clients, from the next connection on.
+    buffers: Arc<ArcSwapOption<Buffers>>,
     /// What it speaks, from the next connection on.
     protocols: Arc<ArcSwap<Protocols>>,
     /// What session tickets are sealed with, and for which clients.
@@ -45,13 +49,14 @@ impl BoundListener {
     {
         let bounds = Arc::clone(door.bounds());
         let protocols = Arc::clone(door.protocols());
+        let buffers = Arc::clone(&door.facts().buffers);
         let name = door.facts().name.clone();
         let clients = Arc::clone(&door.facts().clients);
         Self {
             name,
             address,
             clients,
-            door: Some(BoundDoor { bounds, protocols, tickets: Mutex::new(tickets) }),
+            door: Some(BoundDoor { bounds, buffers, protocols, tickets: Mutex::new(tickets) }),
         }
     }
 
@@ -98,9 +103,29 @@ impl BoundListener {
         self.clients.follow(per_client(listener));
         let (Some(door), Some((protocols, tickets))) = (&self.door, next) else { return };
         door.bounds.store(Arc::new(bounds(listener)));
+        door.buffers.store(buffers(listener));
         door.protocols.store(Arc::new(protocols));
         *door.tickets.lock() = tickets;
     }
+}
+
+/// What a listener keeps for slow clients, if anything.
+pub(crate) fn buffers(listener: &Listener) -> Option<Arc<Buffers>> {
+    let buffer = &listener.buffer;
+    if buffer.request.is_none() && buffer.response.is_none() {
+        return None;
+    }
+    let memory = Budget::new(buffer.memory);
+    let files = |request: &RequestBuffer| {
+        let folder = request.folder.as_deref()?.into();
+        Some(Files { folder, bytes: request.file, all_bytes: Budget::new(request.disk) })
+    };
+    let request = buffer.request.as_ref().map(|request| Gathering {
+        memory: request.memory,
+        all_memory: Arc::clone(&memory),
+        files: files(request),
+    });
+    Some(Arc::new(Buffers { request, response: buffer.response, memory }))
 }
 
 /// How many connections one client of a listener may have, if that is bounded.
@@ -175,5 +200,11 @@ pub(crate) fn bounds(listener: &Listener) -> Bounds {
         head_timeout: listener.timeouts.head,
         idle: listener.timeouts.idle,
         connections: listener.limits.connections,
+        body: listener.timeouts.body,
+        write: listener.timeouts.write,
+        slowest: Slowest {
+            body: listener.limits.slowest_body.unwrap_or(0),
+            reader: listener.limits.slowest_reader.unwrap_or(0),
+        },
     }
 }

@@ -44,7 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "admin",
         &["config", "snapshot", "telemetry", "lifecycle", "listen", "route", "affinity", "pool", "store"],
     ),
-    ("error", &["config", "listen", "snapshot", "tls"]),
+    ("error", &["lifecycle", "config", "listen", "snapshot", "tls"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

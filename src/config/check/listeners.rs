@@ -105,6 +105,7 @@ fn listener(
         proxy_protocol,
         trusted_proxies,
         limits,
+        buffer,
         timeouts,
         routes,
         ..
@@ -115,6 +116,7 @@ fn listener(
         None if !routes.given => None,
         Some(Word(Protocol::Http)) | None => routes::routes(routes, pools, around),
     };
+    let buffer = super::buffer::buffer(buffer, around);
     let tls = super::tls::tls(tls, around);
     let http2 = super::tls::http2(http2, around);
     let proxy_protocol = self::proxy_protocol(proxy_protocol, around);
@@ -126,6 +128,7 @@ fn listener(
         proxy_protocol: proxy_protocol?,
         trusted_proxies: networks(trusted_proxies)?,
         limits: self::limits(limits, around)?,
+        buffer: buffer?,
         timeouts: self::timeouts(timeouts)?,
         routes: routes?,
         layer4: layer4?,
@@ -163,6 +166,8 @@ fn limits(limits: Spanned<model::Limits>, around: &Surroundings<'_>) -> Option<L
         body_bytes: limits.body_bytes.value?.map(|Bytes(bytes)| bytes),
         connections: size(limits.connections.value?),
         connections_per_client: limits.connections_per_client.value?.map(count),
+        slowest_body: limits.slowest_body.value?.map(|Bytes(bytes)| bytes),
+        slowest_reader: limits.slowest_reader.value?.map(|Bytes(bytes)| bytes),
         client: ClientPrefix {
             ipv4: bits(count(limits.ipv4_prefix.value?)),
             ipv6: bits(count(limits.ipv6_prefix.value?)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{ClientPrefix, Layer4, RequestLimit, Route};
+use super::{Buffer, ClientPrefix, Layer4, RequestLimit, Route};
 use crate::names::ListenerName;
 use crate::tls::ServerSettings;
 
@@ -26,6 +26,8 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what a client may send.
     pub limits: ListenerLimits,
+    /// What is kept for slow clients.
+    pub buffer: Buffer,
     /// Bounds on how long a client may take.
     pub timeouts: ListenerTimeouts,
     /// Tried in order; the first that matches wins. Empty at layer 4.
@@ -71,6 +73,10 @@ pub struct ListenerLimits {
     pub connections: usize,
     /// Open connections of one client; further ones are closed at once. Default: no bound.
     pub connections_per_client: Option<u32>,
+    /// Bytes per second of a request body, on average, at least; `None`: no bound. Default 100.
+    pub slowest_body: Option<u64>,
+    /// Bytes per second of a response that a client reads, on average, at least; `None`: no bound. Default 100.
+    pub slowest_reader: Option<u64>,
     /// What makes a client.
     pub client: ClientPrefix,
     /// Limits of requests in a time. Default none.

@@ -3,6 +3,7 @@
 //! `snapshot::compile` consumes it; nothing of it lives on as run-time state.
 
 mod affinity;
+mod buffer;
 mod health;
 mod layer4;
 mod limits;
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
+pub use self::buffer::{Buffer, RequestBuffer};
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::layer4::{Layer4, SourceAddress, Tcp};
 pub use self::limits::{ClientPrefix, LimitBy, RequestLimit};

@@ -1,6 +1,6 @@
 //! `listeners`: where clients arrive.
 
-use super::{Http2, ListenerTls, ProxyProtocol, RequestLimit, Route, Tcp};
+use super::{Buffer, Http2, ListenerTls, ProxyProtocol, RequestLimit, Route, Tcp};
 use crate::config::network::{Address, Network};
 use crate::config::read::{Spanned, keys};
 use crate::config::text::Name;
@@ -26,6 +26,8 @@ keys! {
         trusted_proxies: Vec<Spanned<Network>> = "[]",
         /// Bounds on what a client may send.
         limits: Limits = "{}",
+        /// What is kept here, so that a slow client keeps no backend waiting.
+        buffer: Buffer = "{}",
         /// Bounds on how long a client may take.
         timeouts: Timeouts = "{}",
         /// For `http`: tried in order; the first that takes a request says what becomes of it. Where none does, the answer is
@@ -54,6 +56,11 @@ keys! {
         /// Connections that one client address has open at once; further ones are closed. `trusted_proxies` are not counted;
         /// null: no bound.
         connections_per_client: Option<Whole<1, 10_000_000>> = "null",
+        /// The slowest that a request's body may come, in each second, on average over the time that it is waited for,
+        /// beyond the first ten seconds; null: no bound.
+        slowest_body: Option<Bytes> = "100B",
+        /// The slowest that a client may read a response, counted the same way; null: no bound.
+        slowest_reader: Option<Bytes> = "100B",
         /// Leading bits of an IPv4 address that make a client, here and in `requests`.
         ipv4_prefix: Whole<8, 32> = "32",
         /// Leading bits of an IPv6 address that make a client, here and in `requests`.

@@ -4,6 +4,7 @@
 
 mod admin;
 mod affinity;
+mod buffer;
 mod discovery;
 mod health;
 mod layer4;
@@ -18,6 +19,7 @@ mod waiting_room;
 
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
+pub(super) use buffer::{Buffer, RequestBuffer};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
 pub(super) use layer4::{SourceAddress, Tcp};
