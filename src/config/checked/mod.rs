@@ -2,6 +2,7 @@
 //!
 //! `snapshot::compile` consumes it; nothing of it lives on as run-time state.
 
+mod action;
 mod affinity;
 mod buffer;
 mod health;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+pub use self::action::{Action, HeaderChanges, Mirror, Piece, Rewrite, Template};
 pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };

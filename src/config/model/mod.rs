@@ -2,6 +2,7 @@
 //!
 //! The documentation of a field is what the reference and the JSON Schema say of the key.
 
+mod action;
 mod admin;
 mod affinity;
 mod buffer;
@@ -17,6 +18,7 @@ mod server;
 mod tls;
 mod waiting_room;
 
+pub(super) use action::{HeaderChanges, Mirror, Part, Parts, Redirect, Respond, Rewrite};
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
 pub(super) use buffer::{Buffer, RequestBuffer};
