@@ -10,7 +10,8 @@ use steadfast::affinity::{Key, KeyRing, PoolBinding, Stripped, pairs, parse_set_
 use steadfast::listen::{Chunked, Framing, Head, HeadLimits, inspect};
 use steadfast::names::PoolName;
 use steadfast::route::{
-    Condition, Found, HostPattern, Matcher, PathPattern, PoolIndex, RequestView, Route, RouteTable, ValueTest,
+    Action, Condition, Found, HeaderChanges, HostPattern, Matcher, PathPattern, PoolIndex, RequestView,
+    Rewrite, Route, RouteTable, ValueTest,
 };
 use zeroize::Zeroizing;
 
@@ -171,7 +172,14 @@ fn routes() -> Vec<Route> {
         },
         Matcher::default(),
     ];
-    let route =
-        |(n, matcher): (u16, Matcher)| Route { name: n.to_string().into(), matcher, pool: PoolIndex(n) };
+    let route = |(n, matcher): (u16, Matcher)| Route {
+        name: n.to_string().into(),
+        matcher,
+        action: Action::Pool(PoolIndex(n)),
+        rewrite: Rewrite::default(),
+        request_headers: HeaderChanges::default(),
+        response_headers: HeaderChanges::default(),
+        mirror: None,
+    };
     (0..).zip(matchers).map(route).collect()
 }
