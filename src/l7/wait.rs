@@ -77,7 +77,7 @@ pub(super) fn turn(
     }
     let ticket = match pass {
         Some(pass) => Ticket { came_s: pass.came_s, id: pass.id },
-        None => Ticket::new(now, rand::random()),
+        None => room.line.newcomer(now, rand::random()),
     };
     let pass = |let_in| {
         let pass = Pass { came_s: ticket.came_s, id: ticket.id, seen_s: now.unix_s, let_in };

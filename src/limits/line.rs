@@ -21,9 +21,8 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// A ticket for somebody who has just come.
     #[expect(clippy::cast_possible_truncation, reason = "the order within a second is enough")]
-    pub fn new(now: Now, random: u32) -> Self {
+    fn new(now: Now, random: u32) -> Self {
         Self { came_s: now.unix_s, id: u64::from(now.monotonic_ms as u32) << 32 | u64::from(random) }
     }
 }
@@ -53,6 +52,8 @@ pub struct Line {
 struct State {
     /// In the order of their turns.
     waiting: Vec<Waiting>,
+    /// The ticket that was given last.
+    last: Option<Ticket>,
     /// When those who have gone were last looked for.
     swept_ms: u64,
     /// The count of live sessions, as it was last told.
@@ -111,6 +112,17 @@ impl Line {
         let mut state = self.state.lock();
         state.live = live;
         state.entered = state.entered.saturating_sub(before);
+    }
+
+    /// A ticket for somebody who has just come: behind all those that were given before.
+    pub fn newcomer(&self, now: Now, random: u32) -> Ticket {
+        let mut ticket = Ticket::new(now, random);
+        let mut state = self.state.lock();
+        if let Some(last) = state.last.filter(|last| last.came_s == ticket.came_s && *last >= ticket) {
+            ticket.id = last.id.saturating_add(1);
+        }
+        state.last = Some(ticket);
+        ticket
     }
 
     /// Whether a newcomer goes in, or where it stands, while `limit` sessions may live.
@@ -220,6 +232,13 @@ mod tests {
         assert_eq!(place(&line, tickets[2], 2, at(5)), None, "two are free");
         assert_eq!(place(&line, tickets[1], 2, at(5)), None);
         assert!(line.is_empty() && line.is_crowded(2));
+    }
+
+    #[test]
+    fn within_a_moment_the_order_holds() {
+        let line = line(10);
+        let tickets: Vec<_> = [9, 5, 7, 0].iter().map(|random| line.newcomer(NOW, *random)).collect();
+        assert!(tickets.is_sorted() && line.newcomer(at(1), 0) > tickets[3], "{tickets:?}");
     }
 
     #[test]

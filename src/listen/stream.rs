@@ -57,6 +57,8 @@ pub(super) struct ClientStream {
     slowest: Slowest,
     reading: Pace,
     writing: Pace,
+    /// Whether the transport may keep some of what was written to it, as TLS does.
+    unflushed: bool,
 }
 
 /// What is left of the message that is being read.
@@ -86,6 +88,7 @@ impl ClientStream {
             slowest: Slowest::default(),
             reading: Pace::default(),
             writing: Pace::default(),
+            unflushed: false,
         }
     }
 
@@ -149,11 +152,7 @@ impl ClientStream {
 
     /// Sends what is held.
     pub(super) async fn send_held(&mut self) -> io::Result<()> {
-        std::future::poll_fn(|context| {
-            ready!(self.poll_send(context))?;
-            Pin::new(&mut self.transport).poll_flush(context)
-        })
-        .await
+        std::future::poll_fn(|context| self.poll_out(context)).await
     }
 
     /// After the message: nothing is given out, but the client's leaving is.
@@ -217,9 +216,9 @@ impl AsyncRead for ClientStream {
         to: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.holds() && !this.unsent.is_empty() {
+        if this.holds() && (this.unflushed || !this.unsent.is_empty()) {
             // Whoever reads is woken when the client reads on, too.
-            let _ = this.poll_send(context)?;
+            let _ = this.poll_out(context)?;
         }
         if let Some(gathered) = &mut this.gathered {
             if !gathered.is_empty() {
@@ -313,6 +312,16 @@ impl ClientStream {
         }
     }
 
+    /// Sends what is held, down to the socket.
+    fn poll_out(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(context))?;
+        if self.unflushed {
+            ready!(Pin::new(&mut self.transport).poll_flush(context))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_write_through(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match Pin::new(&mut self.transport).poll_write(context, bytes) {
             Poll::Ready(sent) => {
@@ -343,6 +352,7 @@ impl ClientStream {
             let now_ms = if self.writing.is_waiting() { Now::read().monotonic_ms } else { 0 };
             self.writing.went_on(bytes, self.slowest.reader, now_ms)?;
         }
+        self.unflushed = true;
         if let Some(hold) = &mut self.hold {
             hold.went_on(self.unsent.is_empty());
         }
@@ -398,9 +408,7 @@ impl AsyncWrite for ClientStream {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.holds() {
-            if this.poll_send(context)?.is_ready() {
-                let _ = Pin::new(&mut this.transport).poll_flush(context)?;
-            }
+            let _ = this.poll_out(context)?;
             // What is held needs nobody to wait for it.
             return Poll::Ready(Ok(()));
         }

@@ -128,6 +128,7 @@ impl Shared {
         let mut text = format!("server={name} body={body}");
         match page {
             "/plain" => {}
+            "/page" => text = "x".repeat(1 << 20),
             "/big" => text = "x".repeat(16 << 20),
             "/static" => lines.push_str("Cache-Control: public, max-age=60\r\n"),
             "/early" => lines.push_str("X-Early: 1\r\n"),
