@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Buffer, ClientPrefix, Layer4, RequestLimit, Route};
+use super::{Buffer, ClientPrefix, ErrorPage, Headers, Layer4, RequestLimit, Route};
 use crate::names::ListenerName;
 use crate::tls::ServerSettings;
 
@@ -30,6 +30,10 @@ pub struct Listener {
     pub buffer: Buffer,
     /// Bounds on how long a client may take.
     pub timeouts: ListenerTimeouts,
+    /// What backends and clients are told about a request.
+    pub headers: Headers,
+    /// Pages of our own answers, the narrower ones first.
+    pub error_pages: Vec<ErrorPage>,
     /// Tried in order; the first that matches wins. Empty at layer 4.
     pub routes: Vec<Route>,
     /// What it speaks instead of HTTP, if it does not.

@@ -5,6 +5,7 @@
 mod action;
 mod affinity;
 mod buffer;
+mod headers;
 mod health;
 mod layer4;
 mod limits;
@@ -23,6 +24,7 @@ pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
 pub use self::buffer::{Buffer, RequestBuffer};
+pub use self::headers::{ErrorPage, ForwardedBy, Headers};
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::layer4::{Layer4, SourceAddress, Tcp};
 pub use self::limits::{ClientPrefix, LimitBy, RequestLimit};
