@@ -31,7 +31,7 @@ SCHEMATHESIS := 4.32.5
 PLAYWRIGHT := 1.65.1
 AXE := 4.14.1
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, promtool, curl, nghttp2, gRPC, testssl.sh and schemathesis
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, promtool, curl, nghttp2, gRPC, testssl.sh, slowhttptest, Python's websockets and schemathesis
 	$(call install,chromium,chromium)
 	$(call install,npm,nodejs npm)
 	@if [ "$$(cat target/browser/versions 2>/dev/null)" != "$(PLAYWRIGHT) $(AXE)" ]; then \
@@ -43,6 +43,7 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	$(call install,mosquitto,mosquitto)
 	$(call install,mosquitto_sub,mosquitto-clients)
 	$(call install,openssl,openssl)
+	$(call install,slowhttptest,slowhttptest)
 	$(call install,promtool,prometheus)
 	$(call install,curl,curl)
 	$(call install,nghttp,nghttp2-client)
@@ -65,6 +66,9 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	  mkdir -p target && python3 -m venv --clear target/schemathesis \
 	    && target/schemathesis/bin/pip install --quiet schemathesis==$(SCHEMATHESIS); \
 	fi
+	@if ! target/websockets/bin/python -c 'import websockets' 2>/dev/null; then \
+	  python3 -m venv --clear target/websockets && target/websockets/bin/pip install --quiet websockets==17.4; \
+	fi
 
 build: deps ## Build the release binary
 	cargo build --release
@@ -80,8 +84,8 @@ test: deps ## Run all tests that need no other server
 	  python3 -m venv target/grpc && target/grpc/bin/pip install -q grpcio; \
 	fi
 
-e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool, clients of HTTP/2, gRPC and TLS, and programs behind layer 4
-	cargo test --test e2e --test replicas --test protocols --test layer4 -- --ignored --nocapture
+e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool, clients of HTTP/2, gRPC and TLS, programs behind layer 4, slowhttptest, Python's websockets
+	cargo test --test e2e --test replicas --test protocols --test layer4 --test hard_shell -- --ignored --nocapture
 
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what
 	cargo build --profile quick --bin steadfast --example survival

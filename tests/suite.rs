@@ -21,6 +21,8 @@ mod architecture;
 #[cfg(test)]
 #[path = "suite/bad_reloads.rs"]
 mod bad_reloads;
+#[path = "suite/buffers.rs"]
+mod buffers;
 #[cfg(test)]
 #[path = "suite/cli.rs"]
 mod cli;
@@ -61,6 +63,9 @@ mod first_contact;
 #[path = "suite/front_door.rs"]
 mod front_door;
 #[cfg(test)]
+#[path = "suite/fuzz_corpus.rs"]
+mod fuzz_corpus;
+#[cfg(test)]
 #[path = "suite/hooks.rs"]
 mod hooks;
 #[cfg(test)]
@@ -90,8 +95,14 @@ mod meter;
 #[path = "suite/metrics.rs"]
 mod metrics;
 #[cfg(test)]
+#[path = "suite/privileges.rs"]
+mod privileges;
+#[cfg(test)]
 #[path = "suite/reload.rs"]
 mod reload;
+#[cfg(test)]
+#[path = "suite/request_limits.rs"]
+mod request_limits;
 #[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;
@@ -111,6 +122,9 @@ mod tls;
 mod upgrade;
 #[path = "suite/upstream.rs"]
 mod upstream;
+#[cfg(test)]
+#[path = "suite/waiting_room.rs"]
+mod waiting_room;
 #[cfg(test)]
 #[path = "suite/watched_files.rs"]
 mod watched_files;

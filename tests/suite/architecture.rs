@@ -16,15 +16,28 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hooks", &["pool", "affinity"]),
     ("health", &["pool"]),
     ("store", &["affinity", "pool"]),
-    ("listen", &["tls"]),
+    ("limits", &[]),
+    ("listen", &["limits", "tls"]),
     (
         "snapshot",
-        &["config", "tls", "route", "pool", "affinity", "health", "store", "telemetry", "discovery"],
+        &[
+            "config",
+            "tls",
+            "route",
+            "pool",
+            "affinity",
+            "health",
+            "store",
+            "telemetry",
+            "discovery",
+            "limits",
+        ],
     ),
-    ("l7", &["snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
+    ("l7", &["limits", "snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
     (
         "lifecycle",
         &[
+            "limits",
             "config",
             "snapshot",
             "store",
@@ -55,7 +68,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pulse", &["snapshot", "telemetry", "lifecycle", "affinity", "pool"]),
-    ("error", &["config", "listen", "snapshot", "tls"]),
+    ("error", &["lifecycle", "config", "listen", "snapshot", "tls"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, User};
 use tempfile::TempDir;
 
 use super::app::App;
@@ -34,7 +34,7 @@ impl Program {
     pub(crate) fn start_in(variables: &[(&str, String)], apps: &[App], server: &str) -> Self {
         let port = Port::reserve();
         let text = text(port.address(), apps, "").replace("threads: 2", &format!("threads: 2, {server}"));
-        Self::run_in(variables, port, &text)
+        Self::run_in(tempfile::tempdir().unwrap(), variables, port, &text)
     }
 
     /// Starts it with further lines of YAML for the pool.
@@ -44,13 +44,21 @@ impl Program {
         Self::run(port, &text)
     }
 
-    /// Starts it with a configuration that listens at that port.
-    pub(crate) fn run(port: Port, text: &str) -> Self {
-        Self::run_in(&[], port, text)
+    /// Starts it as root, to become this user, to whom its folder belongs.
+    pub(crate) fn start_as(apps: &[App], user: &str) -> Self {
+        let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
+        let ids = User::from_name(user).unwrap().unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(ids.uid.as_raw()), Some(ids.gid.as_raw())).unwrap();
+        let text = text(port.address(), apps, "").replace("threads: 2", &format!("threads: 2, user: {user}"));
+        Self::run_in(folder, &[], port, &text)
     }
 
-    fn run_in(variables: &[(&str, String)], port: Port, text: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    /// Starts it with a configuration that listens at that port.
+    pub(crate) fn run(port: Port, text: &str) -> Self {
+        Self::run_in(tempfile::tempdir().unwrap(), &[], port, text)
+    }
+
+    fn run_in(folder: TempDir, variables: &[(&str, String)], port: Port, text: &str) -> Self {
         let address = port.address();
         fs::write(folder.path().join("steadfast.yaml"), text).unwrap();
         // Its own name of the binary, which a test may take away.
