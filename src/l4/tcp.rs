@@ -97,8 +97,16 @@ impl TcpGate {
                 }
                 let took = Stamp::read().since(arrival.stamp);
                 let (listener, outcome) = (&self.facts.name, Outcome::Kept.as_str());
-                let summary =
-                    Summary { listener, route: None, went_to: None, outcome, status: 0, retries: 0, took };
+                let summary = Summary {
+                    listener,
+                    request_id: None,
+                    route: None,
+                    went_to: None,
+                    outcome,
+                    status: 0,
+                    retries: 0,
+                    took,
+                };
                 self.requests.add(&summary);
             }
         }
@@ -149,6 +157,7 @@ impl TcpGate {
         enter(served, decision.backend, note, now);
         let summary = Summary {
             listener: &self.facts.name,
+            request_id: None,
             route: None,
             went_to: Some((served.pool.name(), backend.id(), decision.reason)),
             outcome: note.outcome.as_str(),
