@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 use pingora::upstreams::peer::HttpPeer;
 use siphasher::sip::SipHasher24;
 
+use super::compression::Compression;
 use super::layer4;
 use super::secrets::Secrets;
 use super::served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
@@ -48,6 +49,7 @@ fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> Se
         subject_header: listener.tls.and_then(|tls| tls.subject_header?.try_into().ok()),
         trusted_proxies: listener.trusted_proxies,
         headers: told(listener.headers),
+        compression: listener.compression.map(Compression::new),
         error_pages: listener.error_pages.into_iter().filter_map(page).collect(),
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,

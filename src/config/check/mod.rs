@@ -6,6 +6,7 @@
 mod actions;
 mod admin;
 mod affinity;
+mod compression;
 mod discovery;
 mod headers;
 mod health;

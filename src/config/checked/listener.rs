@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{ErrorPage, Headers, Layer4, Route};
+use super::{Compression, ErrorPage, Headers, Layer4, Route};
 use crate::names::ListenerName;
 use crate::tls::ServerSettings;
 
@@ -30,6 +30,8 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
     /// What backends and clients are told about a request.
     pub headers: Headers,
+    /// How responses are written shorter, if they are.
+    pub compression: Option<Compression>,
     /// Pages of our own answers, the narrower ones first.
     pub error_pages: Vec<ErrorPage>,
     /// Tried in order; the first that matches wins. Empty at layer 4.

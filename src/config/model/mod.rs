@@ -5,6 +5,7 @@
 mod action;
 mod admin;
 mod affinity;
+mod compression;
 mod discovery;
 mod headers;
 mod health;
@@ -19,6 +20,7 @@ mod tls;
 pub(super) use action::{HeaderChanges, Mirror, Part, Parts, Redirect, Respond, Rewrite};
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
+pub(super) use compression::Compression;
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use headers::Headers;
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
