@@ -8,6 +8,7 @@ mod admin;
 mod affinity;
 mod alerts;
 mod discovery;
+mod headers;
 mod health;
 mod layer4;
 mod listeners;

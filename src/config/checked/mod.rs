@@ -5,6 +5,7 @@
 mod action;
 mod affinity;
 mod alerts;
+mod headers;
 mod health;
 mod layer4;
 mod listener;
@@ -21,6 +22,7 @@ pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
 pub use self::alerts::Webhook;
+pub use self::headers::{ErrorPage, ForwardedBy, Headers};
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::layer4::{Layer4, SourceAddress, Tcp};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
