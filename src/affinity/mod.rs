@@ -18,6 +18,7 @@ mod explain;
 mod first_contact;
 mod flow;
 mod learned;
+mod pass;
 mod path_parameter;
 mod policy;
 mod session;
@@ -37,6 +38,7 @@ pub use flow::{Flow, FlowNote, FlowPolicy};
 pub use learned::{
     Batch, Change, GAPS_S, Gap, JOURNAL_LENGTH, Journal, Learned, Origin, RETIRED_FOR, Remembered,
 };
+pub use pass::Pass;
 pub use policy::{CookiePolicy, FirstContact, Insert, Mode, Policy};
 pub use session::{Fingerprint, SessionDigest, SessionSeed};
 pub use set_cookie::{Keeps, SameSite, SetCookie, parse as parse_set_cookie};

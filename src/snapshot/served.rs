@@ -9,10 +9,12 @@ use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::layer4::ServedLayer4;
+use super::room::WaitingRoom;
 use super::webhook::Webhook;
 use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
+use crate::limits::RequestLimit;
 use crate::names::{BackendIndex, ListenerName, PoolName};
 use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
@@ -80,6 +82,8 @@ pub struct ServedListener {
     pub subject_header: Option<HeaderName>,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Limits of requests in a time.
+    pub requests: Vec<Arc<RequestLimit>>,
     /// What backends and clients are told about a request.
     pub headers: ToldHeaders,
     /// Pages of our own answers, the narrower ones first.
@@ -147,6 +151,8 @@ pub struct ServedPool {
     pub book: SessionBook,
     /// Whose sessions were lost.
     pub losses: LossBook,
+    /// Where new visitors wait, if anywhere.
+    pub room: Option<WaitingRoom>,
     /// In a pool of layer 4: how clients are told apart. `policy.learned` is its flow table.
     pub flows: Option<FlowPolicy>,
     /// For a connection to a backend.

@@ -16,12 +16,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hooks", &["pool", "affinity"]),
     ("health", &["pool"]),
     ("store", &["affinity", "pool"]),
-    ("listen", &["tls"]),
-    ("snapshot", &["config", "route", "pool", "affinity", "health", "store", "telemetry", "discovery"]),
-    ("l7", &["snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
+    ("limits", &[]),
+    ("listen", &["limits", "tls"]),
+    (
+        "snapshot",
+        &["config", "route", "pool", "affinity", "health", "store", "telemetry", "discovery", "limits"],
+    ),
+    ("l7", &["limits", "snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
     (
         "lifecycle",
         &[
+            "limits",
             "config",
             "snapshot",
             "store",
@@ -52,7 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("pulse", &["snapshot", "telemetry", "lifecycle", "affinity", "pool"]),
-    ("error", &["config", "listen", "snapshot", "tls"]),
+    ("error", &["lifecycle", "config", "listen", "snapshot", "tls"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

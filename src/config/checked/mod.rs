@@ -5,13 +5,16 @@
 mod action;
 mod affinity;
 mod alerts;
+mod buffer;
 mod headers;
 mod health;
 mod layer4;
+mod limits;
 mod listener;
 mod pool;
 mod route;
 mod server;
+mod waiting_room;
 
 use std::path::PathBuf;
 
@@ -22,13 +25,16 @@ pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
 pub use self::alerts::Webhook;
+pub use self::buffer::{Buffer, RequestBuffer};
 pub use self::headers::{ErrorPage, ForwardedBy, Headers};
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::layer4::{Layer4, SourceAddress, Tcp};
+pub use self::limits::{ClientPrefix, LimitBy, RequestLimit};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};
+pub use self::waiting_room::WaitingRoom;
 pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};
 use super::report::Problem;
 
