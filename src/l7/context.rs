@@ -8,6 +8,8 @@ use http::HeaderValue;
 use super::compress::Coder;
 use super::mirror::Copy;
 use super::phases::Phases;
+
+use super::wait::Entry;
 use crate::affinity::{Decision, Evidence};
 use crate::clock::Now;
 use crate::hooks::States;
@@ -71,6 +73,8 @@ pub(super) struct Placed {
     pub(super) failed: bool,
     /// The connection of this try had served before.
     pub(super) reused: bool,
+    /// How a newcomer came past the waiting room.
+    pub(super) entry: Entry,
     /// Whether it is a CORS preflight.
     pub(super) preflight: bool,
     /// The backend that its session moved away from.

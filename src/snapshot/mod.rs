@@ -11,13 +11,17 @@ mod compression;
 mod current;
 mod discovered;
 mod layer4;
+mod room;
 mod routes;
 mod secrets;
 mod served;
+mod webhook;
 
 pub use compression::{Coding, CodingPlace, Compression};
 pub use current::Current;
 pub use discovered::discovered;
 pub use layer4::{ServedLayer4, ServedTcp};
+pub use room::WaitingRoom;
 pub use secrets::{Secrets, SecretsError};
 pub use served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
+pub use webhook::Webhook;
