@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::compression::Compression;
 use super::layer4;
 use super::peers::{check_spec, peer};
 use super::room::WaitingRoom;
@@ -50,6 +51,7 @@ fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> Se
         trusted_proxies: listener.trusted_proxies,
         requests: requests(listener.limits.requests, listener.limits.client, earlier),
         headers: told(listener.headers),
+        compression: listener.compression.map(Compression::new),
         error_pages: listener.error_pages.into_iter().filter_map(page).collect(),
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,

@@ -169,7 +169,8 @@ async fn advise_and_top_say_what_they_can() {
     assert!(refused.contains("no terminal") && refused.contains("steadfast status"), "{refused}");
     // In a terminal: `script` (of Debian's essential bsdutils) gives it one, and writes down what it draws.
     let screen = operated.folder().join("screen");
-    let command = format!("{} top -c steadfast.yaml", env!("CARGO_BIN_EXE_steadfast"));
+    let command =
+        format!("stty rows 24 cols 100; exec {} top -c steadfast.yaml", env!("CARGO_BIN_EXE_steadfast"));
     let mut child = Command::new("script")
         .args(["-qefc", &command])
         .arg(&screen)
