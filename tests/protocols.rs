@@ -83,9 +83,9 @@ fn nghttp_and_h2load_get_all_of_their_answers() {
     let (apps, authority) = (apps(2), Authority::new());
     let balancer = Balancer::start(&apps, SHARED, &listener(&authority), "");
     let url = format!("https://localhost:{}/plain", balancer.address.port());
-    let text = said(&run("nghttp", &["-ns", &url, &url, &url, &url]));
+    let text = said(&run("nghttp", &["-ns", "-m4", &url]));
     assert_eq!(text.lines().filter(|line| line.contains(" 200 ")).count(), 4, "{text}");
-    let text = said(&run("h2load", &["-n", "3000", "-c", "10", "-m", "100", &url]));
+    let text = said(&run("h2load", &["-n", "3000", "-c", "4", "-m", "25", &url]));
     assert!(text.contains("3000 succeeded, 0 failed, 0 errored, 0 timeout"), "{text}");
     assert_eq!(apps.iter().map(|app| app.requests()).sum::<u64>(), 3004);
 }
@@ -190,8 +190,10 @@ fn testssl_finds_nothing_worse_than_low() {
     let bad: Vec<_> = findings
         .iter()
         .filter(|finding| ["MEDIUM", "HIGH", "CRITICAL"].contains(&field(finding, "severity").as_str()))
-        // An authority of a test has nowhere to ask for what it has revoked.
-        .filter(|finding| field(finding, "id") != "cert_revocation")
+        // Certificates of a test never end, and nobody can be asked whether they were revoked.
+        .filter(|finding| {
+            !["cert_revocation", "cert_validityPeriod"].contains(&field(finding, "id").as_str())
+        })
         .map(|finding| format!("{}: {}", field(finding, "id"), field(finding, "finding")))
         .collect();
     assert!(bad.is_empty(), "{bad:#?}");
