@@ -29,6 +29,10 @@ SCHEMATHESIS := 4.32.5
 
 e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, promtool, curl, nghttp2, gRPC, testssl.sh and schemathesis
 	$(call install,redis-server,redis-server)
+	$(call install,pgbench,postgresql postgresql-contrib)
+	$(call install,mosquitto,mosquitto)
+	$(call install,mosquitto_sub,mosquitto-clients)
+	$(call install,openssl,openssl)
 	$(call install,promtool,prometheus)
 	$(call install,curl,curl)
 	$(call install,nghttp,nghttp2-client)
@@ -51,6 +55,9 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, promtool,
 	  mkdir -p target && python3 -m venv --clear target/schemathesis \
 	    && target/schemathesis/bin/pip install --quiet schemathesis==$(SCHEMATHESIS); \
 	fi
+	@if ! target/grpc/bin/python -c 'import grpc' 2>/dev/null; then \
+	  python3 -m venv target/grpc && target/grpc/bin/pip install -q grpcio; \
+	fi
 
 build: deps ## Build the release binary
 	cargo build --release
@@ -62,12 +69,9 @@ test: deps ## Run all tests that need no other server
 	cargo build --examples
 	cargo test --lib --bins --test suite --test simulation --test survival
 	cargo test --doc
-	@if ! target/grpc/bin/python -c 'import grpc' 2>/dev/null; then \
-	  python3 -m venv target/grpc && target/grpc/bin/pip install -q grpcio; \
-	fi
 
 e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool, and clients of HTTP/2, gRPC and TLS
-	cargo test --test e2e --test replicas --test protocols -- --ignored --nocapture
+	cargo test --test e2e --test replicas --test http_clients --test protocols -- --ignored --nocapture
 
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what
 	cargo build --profile quick --bin steadfast --example survival

@@ -21,6 +21,19 @@ pub struct FlowPolicy {
     pub ipv4_prefix: u8,
     /// Bits of an IPv6 address that count, at most 128.
     pub ipv6_prefix: u8,
+    /// A name that tells a client apart before its address does, where it gives itself one.
+    pub name: Option<ClientName>,
+}
+
+/// A name that a client gives itself in its first bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ClientName {
+    /// The server name of its TLS handshake.
+    TlsServerName,
+    /// `mstshash` of Remote Desktop.
+    RdpCookie,
+    /// The client id of MQTT.
+    MqttClientId,
 }
 
 /// A client of layer 4: a keyed digest of what tells it apart.
@@ -53,6 +66,16 @@ impl FlowPolicy {
         let bytes = [family].into_iter().chain(network.octets());
         key.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
         Flow(SessionDigest::of(seed, &key))
+    }
+
+    /// The client of a name. Nobody's name is anybody's address.
+    pub fn by_name(&self, of: ClientName, name: &[u8], seed: &HashSeed) -> Flow {
+        let of: &[u8] = match of {
+            ClientName::TlsServerName => b"tls server name\0",
+            ClientName::RdpCookie => b"rdp cookie\0",
+            ClientName::MqttClientId => b"mqtt client id\0",
+        };
+        Flow(SessionDigest::of(seed, &[of, name].concat()))
     }
 }
 

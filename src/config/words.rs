@@ -6,12 +6,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value as Json;
 
 use super::checked::{
-    AffinityMode, Algorithm, BackendState, FirstContact, HttpVersion, Insert, OnLostBackend, Removal,
-    SameSite, Toggle,
+    AffinityMode, Algorithm, BackendState, ClientName, FirstContact, HttpVersion, Insert, OnLostBackend,
+    ProxyVersion, Removal, SameSite, Toggle,
 };
 use super::read::{Cursor, Read};
 use super::report::{Code, nearest};
-use crate::names::ProxyVersion;
 
 /// An enum that the configuration writes as a word.
 pub(super) trait Words: Sized + Copy + 'static {
@@ -145,10 +144,6 @@ impl Words for HttpVersion {
         &[("h1", Self::H1), ("h2", Self::H2), ("auto", Self::Auto)];
 }
 
-impl Words for ProxyVersion {
-    const WORDS: &'static [(&'static str, Self)] = &[("v1", Self::V1), ("v2", Self::V2)];
-}
-
 impl Words for TlsVersion {
     const WORDS: &'static [(&'static str, Self)] = &[("1.2", Self(true)), ("1.3", Self(false))];
 }
@@ -159,6 +154,18 @@ impl Words for ClientCertificates {
 
 impl Words for InsecureFiles {
     const WORDS: &'static [(&'static str, Self)] = &[("warn", Self(false)), ("refuse", Self(true))];
+}
+
+impl Words for ClientName {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("tls_server_name", Self::TlsServerName),
+        ("rdp_cookie", Self::RdpCookie),
+        ("mqtt_client_id", Self::MqttClientId),
+    ];
+}
+
+impl Words for ProxyVersion {
+    const WORDS: &'static [(&'static str, Self)] = &[("v1", Self::V1), ("v2", Self::V2)];
 }
 
 impl Words for BackendState {

@@ -12,11 +12,12 @@ use tokio::time::timeout;
 
 use super::choose::{admit, settle};
 use crate::affinity::{Decision, Flow, Refusal};
-use crate::clock::{Now, millis};
+use crate::clock::{Now, Stamp, millis};
 use crate::health;
 use crate::names::BackendIndex;
 use crate::pool::{Failure, Permit};
 use crate::snapshot::{ServedPool, ServedTcp};
+use crate::telemetry::{FailedTry, Times};
 
 /// A connection to a backend.
 pub(super) struct Connected {
@@ -26,6 +27,8 @@ pub(super) struct Connected {
     pub(super) permit: Option<Permit>,
     /// Tries after the first.
     pub(super) retries: u32,
+    /// How long it took to be chosen and connected to.
+    pub(super) times: Times,
 }
 
 /// Why there is none.
@@ -49,18 +52,26 @@ pub(super) async fn connect(
     now: Now,
 ) -> Result<Connected, NotConnected> {
     let mut now = now;
-    let mut retries = 0;
+    let (arrived, mut retries) = (Stamp::read(), 0);
     loop {
         let decision = settle(served, flow, now).await.map_err(NotConnected::Refused)?;
         let (decision, permit) = admit(served, flow, decision).await.map_err(NotConnected::Refused)?;
         let Some(backend) = served.pool.backend(decision.backend) else {
             return Err(NotConnected::Refused(Refusal::NoBackend));
         };
+        let placed = Stamp::read();
         match open(backend.address(), listener, served.connect_timeout).await {
-            Ok(stream) => return Ok(Connected { backend: stream, decision, permit, retries }),
+            Ok(stream) => {
+                let (queue, connect) = (placed.since(arrived), Stamp::read().since(placed));
+                let times = Times { queue: Some(queue), connect: Some(connect), ..Times::default() };
+                return Ok(Connected { backend: stream, decision, permit, retries, times });
+            }
             Err(error) => {
                 let ours = health::is_our_shortage(&error);
                 if !ours {
+                    let late = error.kind() == io::ErrorKind::TimedOut;
+                    let way = if late { FailedTry::Timeout } else { FailedTry::Connect };
+                    served.meter.try_failed(decision.backend, way);
                     suspect(served, decision.backend);
                 }
                 if ours || !served.retries.on_connect || retries >= served.retries.attempts {

@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::pipes::Pipe;
+use super::running::Moved;
 
 /// What one call may move: as much as a pipe holds, unless the system's default was changed.
 const CHUNK: usize = 64 << 10;
@@ -37,11 +38,11 @@ struct Direction {
 ///
 /// # Errors
 /// A side was reset: then both are.
-pub(super) async fn relay(client: &TcpStream, backend: &TcpStream, moved: &AtomicU64) -> io::Result<()> {
+pub(super) async fn relay(client: &TcpStream, backend: &TcpStream, moved: &Moved) -> io::Result<()> {
     let (mut up, mut down) = (Direction::default(), Direction::default());
     let result = std::future::poll_fn(|cx| {
-        let up = up.poll(cx, client, backend, moved)?;
-        let down = down.poll(cx, backend, client, moved)?;
+        let up = up.poll(cx, client, backend, &moved.up)?;
+        let down = down.poll(cx, backend, client, &moved.down)?;
         if up.is_ready() && down.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
     });
     let result = result.await;
@@ -149,8 +150,8 @@ mod tests {
     async fn connected() -> (TcpStream, TcpStream, tokio::task::JoinHandle<(io::Result<()>, u64)>) {
         let ((client, inner), (outer, backend)) = (pair().await, pair().await);
         let relaying = tokio::spawn(async move {
-            let moved = AtomicU64::new(0);
-            (relay(&inner, &outer, &moved).await, moved.into_inner())
+            let moved = Moved::default();
+            (relay(&inner, &outer, &moved).await, moved.total())
         });
         (client, backend, relaying)
     }

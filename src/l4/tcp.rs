@@ -2,29 +2,47 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::connect::{Connected, connect, options};
+use super::first::{FirstBytes, client_hello};
 use super::relay::relay;
+use super::running::{Moved, Running};
 use super::ties::Ties;
 use crate::affinity::{Flow, FlowNote, Origin};
-use crate::clock::Now;
-use crate::listen::{Counts, ListenerFacts, ProxyHeader, Slot, read_proxy_header};
-use crate::names::Outcome;
+use crate::clock::{Now, Stamp};
+use crate::listen::{Counts, ListenerFacts, ProxyHeader, Slot, proxy_header, read_proxy_header};
+use crate::names::{BackendIndex, Outcome};
+use crate::route::PoolIndex;
 use crate::snapshot::{Current, ServedLayer4, ServedPool, ServedTcp, Snapshot};
-use crate::telemetry::{self, Entry, Summary};
+use crate::telemetry::{self, CodeClass, Entry, Summary};
 
 /// A TCP listener: what its connections need.
 pub(crate) struct TcpGate {
     pub(crate) facts: Arc<ListenerFacts>,
     pub(crate) counts: Arc<Counts>,
-    current: Arc<Current>,
+    pub(super) current: Arc<Current>,
     /// Counts of connections by reason, as those of requests.
     requests: Arc<telemetry::Counts>,
     ties: Arc<Ties>,
+}
+
+/// Both ends of a client's connection, as it sees them.
+#[derive(Clone, Copy)]
+struct Ends {
+    client: SocketAddr,
+    server: SocketAddr,
+}
+
+/// A connection that has just come.
+#[derive(Clone, Copy)]
+struct Arrival {
+    now: Now,
+    stamp: Stamp,
 }
 
 impl TcpGate {
@@ -51,94 +69,159 @@ impl TcpGate {
     }
 
     /// Serves a connection; once both sides stand, in a task of its own, which is small.
-    pub(super) async fn serve(&self, mut client: TcpStream, slot: Slot) {
-        let arrived = Now::read();
+    pub(super) async fn serve(self: &Arc<Self>, mut client: TcpStream, slot: Slot) {
+        let arrival = Arrival { now: Now::read(), stamp: Stamp::read() };
         // The world that it was received in, kept until it stands.
         let snapshot = self.current.load();
         let Some(listener) = self.listener(&snapshot) else { return };
-        let Some(source) = self.source(&mut client, listener).await else { return };
-        let Some(served) = snapshot.pool(listener.pool) else { return };
-        let Some(flows) = &served.flows else { return };
-        let flow = flows.by_address(source.ip(), served.pool.seed());
+        let Some(ends) = self.ends(&mut client, listener).await else { return };
         options(&client, listener);
-        match connect(served, &flow, listener, arrived).await {
-            Ok(connected) => self.join(client, connected, served, listener, flow, slot, arrived),
+        let mut first = FirstBytes::new(listener.first_bytes);
+        let Some(pool) = route(listener, &mut first, &mut client).await else {
+            return self.reject(&ends, "no route takes it");
+        };
+        let Some(served) = snapshot.pool(pool) else { return };
+        let Some(flow) = flow(served, &ends, &mut first, &mut client).await else { return };
+        match connect(served, &flow, listener, arrival.now).await {
+            Ok(mut connected) => {
+                if greet(&mut connected, served, &ends, &first.into_bytes()).await.is_some() {
+                    self.join(client, connected, served, listener, flow, slot, arrival);
+                }
+            }
             Err(error) => {
                 log::debug!("{}: a connection to pool {}: {error}", self.facts.name, served.pool.name());
-                self.sum_up(None, Outcome::Kept, served, 0, arrived);
+                if let Some(listener) = snapshot.listeners.get(self.facts.index) {
+                    listener.meter.answered(CodeClass::ServerError);
+                }
+                let took = Stamp::read().since(arrival.stamp);
+                let (listener, outcome) = (&self.facts.name, Outcome::Kept.as_str());
+                let summary =
+                    Summary { listener, route: None, went_to: None, outcome, status: 0, retries: 0, took };
+                self.requests.add(&summary);
             }
         }
     }
 
-    /// The client's address: as the kernel has it, or as a trusted proxy in front says.
-    async fn source(&self, client: &mut TcpStream, listener: &ServedTcp) -> Option<SocketAddr> {
-        let peer = client.peer_addr().ok()?;
-        let ip = peer.ip().to_canonical();
+    /// Where the client is: as the kernel has it, or as a trusted proxy in front says.
+    async fn ends(&self, client: &mut TcpStream, listener: &ServedTcp) -> Option<Ends> {
+        let own = Ends { client: client.peer_addr().ok()?, server: client.local_addr().ok()? };
+        let ip = own.client.ip().to_canonical();
         if !listener.proxies.iter().any(|network| network.contains(&ip)) {
-            return Some(peer);
+            return Some(own);
         }
         match read_proxy_header(client, listener.header_timeout).await {
-            Ok(ProxyHeader::Client { source, .. }) => Some(source),
-            Ok(ProxyHeader::Itself) => Some(peer),
+            Ok(ProxyHeader::Client { source, destination }) => {
+                Some(Ends { client: source, server: destination })
+            }
+            Ok(ProxyHeader::Itself) => Some(own),
             Err(error) => {
-                self.counts.rejected.fetch_add(1, Ordering::Relaxed);
-                log::debug!("{}: {ip}: {error}", self.facts.name);
+                self.reject(&own, &error.to_string());
                 None
             }
         }
     }
 
+    fn reject(&self, ends: &Ends, why: &str) {
+        self.counts.rejected.fetch_add(1, Ordering::Relaxed);
+        log::debug!("{}: a connection from {}: {why}", self.facts.name, ends.client);
+    }
+
     #[expect(clippy::too_many_arguments, reason = "the two sides, what was decided, and what ends with them")]
     fn join(
-        &self,
+        self: &Arc<Self>,
         client: TcpStream,
         connected: Connected,
         served: &ServedPool,
         listener: &ServedTcp,
         flow: Flow,
         slot: Slot,
-        arrived: Now,
+        arrival: Arrival,
     ) {
-        let Connected { backend: stream, decision, permit, retries } = connected;
+        let Connected { backend: stream, decision, permit, retries, times } = connected;
         let Some(backend) = served.pool.backend(decision.backend) else { return };
         let now = Now::read();
         backend.live().request_succeeded(now);
+        served.meter.decided(decision.reason);
         // Who has completed TCP's handshake is at that address.
         let note = flow.note(&decision, &served.policy, &served.pool, Origin::Application, now);
         enter(served, decision.backend, note, now);
-        self.sum_up(Some((&decision, backend.id())), note.outcome, served, retries, arrived);
-        let moved = Arc::new(AtomicU64::new(0));
+        let summary = Summary {
+            listener: &self.facts.name,
+            route: None,
+            went_to: Some((served.pool.name(), backend.id(), decision.reason)),
+            outcome: note.outcome.as_str(),
+            status: 0,
+            retries,
+            took: Stamp::read().since(arrival.stamp),
+        };
+        self.requests.add(&summary);
+        log::debug!("{summary}");
+        let moved = Arc::<Moved>::default();
         let tied = self.ties.enter(served, backend, flow, Arc::clone(&moved), listener.idle, now);
         let id = tied.id();
+        let running = Running {
+            current: Arc::clone(&self.current),
+            pool: served.pool.name().clone(),
+            backend: backend.id().clone(),
+            reason: decision.reason,
+            retries,
+            times,
+            arrived: arrival.stamp,
+            moved,
+            class: CodeClass::None,
+        };
         let task = tokio::spawn(async move {
             let _ended_with_it = (slot, permit, tied);
-            if let Err(error) = relay(&client, &stream, &moved).await {
-                log::debug!("a connection was reset: {error}");
+            // As a whole, or only its fields would come along.
+            let mut running = running;
+            match relay(&client, &stream, &running.moved).await {
+                Ok(()) => running.class = CodeClass::Success,
+                Err(error) => log::debug!("a connection was reset: {error}"),
             }
         });
         self.ties.runs(id, task.abort_handle());
     }
+}
 
-    fn sum_up(
-        &self,
-        went_to: Option<(&crate::affinity::Decision, &crate::names::BackendId)>,
-        outcome: Outcome,
-        served: &ServedPool,
-        retries: u32,
-        arrived: Now,
-    ) {
-        let took = Duration::from_millis(Now::read().ms_since(arrived.monotonic_ms));
-        let went_to = went_to.map(|(decision, id)| (served.pool.name(), id, decision.reason));
-        let listener = &self.facts.name;
-        let summary =
-            Summary { listener, route: None, went_to, outcome: outcome.as_str(), status: 0, retries, took };
-        self.requests.add(&summary);
-        log::debug!("{summary}");
+/// The pool of a connection.
+async fn route(listener: &ServedTcp, first: &mut FirstBytes, client: &mut TcpStream) -> Option<PoolIndex> {
+    if listener.routes.is_empty() {
+        return listener.pool;
     }
+    let hello = first.look(client, client_hello).await;
+    let taken = hello.and_then(|hello| listener.routes.find(hello.server_name.as_deref(), &hello.alpn));
+    taken.or(listener.pool)
+}
+
+/// What tells the client apart: the name that it gives itself, where the pool looks at that; else its address.
+async fn flow(
+    served: &ServedPool,
+    ends: &Ends,
+    first: &mut FirstBytes,
+    client: &mut TcpStream,
+) -> Option<Flow> {
+    let (flows, seed) = (served.flows.as_ref()?, served.pool.seed());
+    if let Some(of) = flows.name
+        && let Some(name) = first.name(client, of).await
+    {
+        return Some(flows.by_name(of, &name, seed));
+    }
+    Some(flows.by_address(ends.client.ip(), seed))
+}
+
+/// Tells the backend who the client is, where it is to know, and what the client has said already.
+async fn greet(connected: &mut Connected, served: &ServedPool, ends: &Ends, first: &[u8]) -> Option<()> {
+    let header = |version| proxy_header(version, ends.client, ends.server);
+    let mut greeting = served.proxy_protocol.map(header).unwrap_or_default();
+    greeting.extend_from_slice(first);
+    if greeting.is_empty() {
+        return Some(());
+    }
+    timeout(served.connect_timeout, connected.backend.write_all(&greeting)).await.ok()?.ok()
 }
 
 /// Enters what happened to a client's session.
-fn enter(served: &ServedPool, backend: crate::names::BackendIndex, note: FlowNote, now: Now) {
+pub(super) fn enter(served: &ServedPool, backend: BackendIndex, note: FlowNote, now: Now) {
     let entry = Entry {
         outcome: note.outcome,
         moved_from: note.moved_from.and_then(|tag| served.pool.find_tag(tag)),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
+use super::running::Moved;
 use crate::affinity::Flow;
 use crate::clock::{Now, millis};
 use crate::names::{BackendId, BackendTag, PoolName};
@@ -31,7 +32,7 @@ struct Tie {
     backend: BackendId,
     tag: BackendTag,
     flow: Flow,
-    moved: Arc<AtomicU64>,
+    moved: Arc<Moved>,
     /// What had moved at the last look.
     seen: u64,
     /// Since when nothing has moved.
@@ -75,7 +76,7 @@ impl Ties {
         served: &ServedPool,
         backend: &crate::pool::Backend,
         flow: Flow,
-        moved: Arc<AtomicU64>,
+        moved: Arc<Moved>,
         idle: Duration,
         now: Now,
     ) -> Tied {
@@ -159,7 +160,7 @@ impl Tie {
             return Some(End::Dismissed);
         }
         self.touch(served, now);
-        let moved = self.moved.load(Ordering::Relaxed);
+        let moved = self.moved.total();
         if moved != self.seen {
             (self.seen, self.quiet_since_ms) = (moved, now.monotonic_ms);
         }

@@ -10,12 +10,14 @@ mod action;
 mod index;
 mod matcher;
 mod path;
+mod server_names;
 mod table;
 mod template;
 mod view;
 
 pub use action::{Action, FixedAnswer, HeaderChanges, Mirror, MirrorPlace, Part, Rewrite, Split};
 pub use matcher::{Condition, HostPattern, Matcher, MediaRange, PathPattern, ValueTest};
+pub use server_names::{ServerNameRoute, ServerNameRoutes};
 pub use table::{Found, PoolIndex, Route, RouteTable};
 pub use template::{Filling, Piece, Template};
 pub use view::RequestView;

@@ -85,8 +85,7 @@ fn served(
     let shared = engine.map(|engine| shared(&table, self::engine(engine), earlier));
     let kept = (config.affinity.learn.persist && binds).then_some(table);
     let drains = drains(&config);
-    let (flows, connect_timeout) =
-        (config.affinity.source_address.map(layer4::flows), config.timeouts.connect);
+    let (flows, connect_timeout) = (config.affinity.clients.map(layer4::flows), config.timeouts.connect);
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::affinity::FlowPolicy;
+use crate::affinity::{ClientName, FlowPolicy};
 use crate::config::checked;
-use crate::route::PoolIndex;
+use crate::route::{HostPattern, PoolIndex, ServerNameRoute, ServerNameRoutes};
 
 /// A TCP listener, as its connections see it.
 #[derive(Clone, Debug)]
 pub struct ServedTcp {
-    /// The pool that every connection goes to.
-    pub pool: PoolIndex,
+    /// Where TLS connections go, by what their first message says in the clear.
+    pub routes: ServerNameRoutes,
+    /// The pool of connections that no route takes; `None`: they are closed.
+    pub pool: Option<PoolIndex>,
+    /// For what a client says first, where something in it is looked at.
+    pub first_bytes: Duration,
     /// Who begins with a header of the PROXY protocol, and how long it may take.
     pub proxies: Vec<IpNet>,
     /// For that header.
@@ -36,9 +40,11 @@ pub enum ServedLayer4 {
 
 pub(super) fn listener(listener: &checked::Listener) -> Option<ServedLayer4> {
     match listener.layer4.clone()? {
-        checked::Layer4::Tcp(checked::Tcp { pool, idle, keepalive, user_timeout }) => {
+        checked::Layer4::Tcp(checked::Tcp { routes, pool, first_bytes, idle, keepalive, user_timeout }) => {
             Some(ServedLayer4::Tcp(ServedTcp {
-                pool: PoolIndex(u16::try_from(pool).ok()?),
+                routes: ServerNameRoutes::new(routes.into_iter().filter_map(route).collect()),
+                pool: pool.and_then(index),
+                first_bytes,
                 proxies: listener.proxy_protocol.clone(),
                 header_timeout: listener.timeouts.handshake,
                 connections: listener.limits.connections,
@@ -50,6 +56,30 @@ pub(super) fn listener(listener: &checked::Listener) -> Option<ServedLayer4> {
     }
 }
 
-pub(super) fn flows(source: checked::SourceAddress) -> FlowPolicy {
-    FlowPolicy { ipv4_prefix: source.ipv4_prefix, ipv6_prefix: source.ipv6_prefix }
+fn index(pool: usize) -> Option<PoolIndex> {
+    u16::try_from(pool).ok().map(PoolIndex)
+}
+
+fn route(route: checked::TlsRoute) -> Option<ServerNameRoute> {
+    let host = |host| match host {
+        checked::HostPattern::Exact(host) => HostPattern::Exact(host.into_bytes().into()),
+        checked::HostPattern::Below(domain) => HostPattern::Below(domain.into_bytes().into()),
+    };
+    Some(ServerNameRoute {
+        hosts: route.server_names.into_iter().map(host).collect(),
+        alpn: route.alpn.into_iter().map(|protocol| protocol.into_bytes().into()).collect(),
+        pool: index(route.pool)?,
+    })
+}
+
+pub(super) fn flows(clients: checked::Clients) -> FlowPolicy {
+    FlowPolicy {
+        ipv4_prefix: clients.ipv4_prefix,
+        ipv6_prefix: clients.ipv6_prefix,
+        name: clients.name.map(|name| match name {
+            checked::ClientName::TlsServerName => ClientName::TlsServerName,
+            checked::ClientName::RdpCookie => ClientName::RdpCookie,
+            checked::ClientName::MqttClientId => ClientName::MqttClientId,
+        }),
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -10,9 +11,11 @@ use steadfast::config::checked::BackendState;
 use steadfast::lifecycle::BackendChange;
 use steadfast::listen::{ProxyVersion, proxy_header};
 use steadfast::names::Reason;
+use steadfast::telemetry::CodeClass;
 
 use nix::sys::signal::Signal;
 
+use crate::support::balancer::SHARED;
 use crate::support::layer4::{Layer4, tcp};
 use crate::support::ports::Port;
 use crate::support::program::Program;
@@ -337,4 +340,100 @@ fn a_trusted_proxy_in_front_says_who_the_client_is_and_nobody_else_does() {
     let mut stranger = Talk::saying(header, client(1), balancer.address).unwrap();
     let said = stranger.echo("x").unwrap();
     assert!(said.starts_with("PROXY TCP4"), "not believed, and passed on: {said}");
+}
+
+/// The first message of a TLS client, as rustls writes it.
+fn client_hello(server_name: &str, alpn: &[&str]) -> Vec<u8> {
+    let roots = rustls::RootCertStore::empty();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    let name = rustls::pki_types::ServerName::try_from(server_name.to_owned()).unwrap();
+    let mut connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut bytes = Vec::new();
+    connection.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn tls_passes_through_untouched_to_the_pool_of_its_server_name() {
+    let apps = Echo::several("app", 3);
+    let pool = |n: usize| {
+        format!("{{ backends: [ {{ id: {}, address: \"{}\" }} ] }}", apps[n].name, apps[n].address())
+    };
+    let balancer = Layer4::start(&format!(
+        "version: 1\nstate_dir: state\n{SHARED}listeners:\n  - name: tls\n    protocol: tcp\n    address: 127.0.0.1:0\n    tcp: {{ first_bytes: \
+         1s }}\n    tls_routes:\n      - {{ server_name: a.test, alpn: [imap], pool: one }}\n      - {{ server_name: [a.test, \"*.b.test\"], pool: two }}\n    \
+         pool: rest\npools:\n  one: {}\n  two: {}\n  rest: {}\n",
+        pool(0),
+        pool(1),
+        pool(2)
+    ));
+    let ask = |bytes: &[u8]| {
+        let mut talk = Talk::saying(bytes, client(1), balancer.address).unwrap();
+        let mut back = vec![0; bytes.len()];
+        talk.read_exact(&mut back).unwrap();
+        assert!(back == bytes, "every byte goes on as it came");
+        talk.home
+    };
+    assert_eq!(ask(&client_hello("a.test", &["h2", "imap"])), "app1");
+    assert_eq!(ask(&client_hello("a.test", &["h2"])), "app2");
+    assert_eq!(ask(&client_hello("x.b.test", &[])), "app2");
+    assert_eq!(ask(&client_hello("b.test", &["imap"])), "app3");
+    assert_eq!(ask(b"GET / HTTP/1.1\r\n\r\n"), "app3", "HTTP on the TLS port");
+    assert_eq!(ask(b"\x16\x03\x01\x00\x00garbage"), "app3");
+    assert_eq!(ask(&client_hello("a.test", &[])[..40]), "app3", "half a hello, until patience ends");
+    assert_eq!(Talk::from(client(2), balancer.address).unwrap().home, "app3", "silence");
+    let endless = [&[22, 3, 1, 0x40, 0, 1, 0, 0xFF, 0xFF][..], &[0; (16 << 10) - 4]].concat();
+    assert_eq!(ask(&endless), "app3");
+}
+
+#[test]
+fn a_device_is_known_by_the_name_that_it_gives_itself() {
+    let apps = Echo::several("app", 4);
+    let pool = "    affinity: { client_name: mqtt_client_id }\n";
+    let balancer = Layer4::start(&tcp(&all(&apps), &[], "", pool));
+    let connect = |device: u8, from: u32| {
+        let packet = [&b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3C\x00\x04dev"[..], &[device]].concat();
+        Talk::saying(&packet, client(from), balancer.address).unwrap().home
+    };
+    let homes: Vec<_> = (0..40).map(|device| connect(device, 1)).collect();
+    assert_eq!(shares(&homes, &all(&apps)).len(), 4, "one address, many devices");
+    let again: Vec<_> = (0..40).map(|device| connect(device, 100 + u32::from(device))).collect();
+    assert_eq!(moved(&homes, &again, |_| true), Vec::<String>::new(), "steady: another address");
+}
+
+#[test]
+fn backends_are_told_the_clients_address_where_they_want_it() {
+    let apps = Echo::several("app", 1);
+    let balancer = Layer4::start(&tcp(&all(&apps), &[], "", "    proxy_protocol: v1\n"));
+    let mut talk = Talk::from(client(5), balancer.address).unwrap();
+    let own = talk.stream().local_addr().unwrap();
+    let said = talk.echo("x").unwrap();
+    let expected = format!(
+        "PROXY TCP4 {} {} {} {}",
+        own.ip(),
+        balancer.address.ip(),
+        own.port(),
+        balancer.address.port()
+    );
+    assert_eq!(said, expected);
+    assert_eq!(talk.echo("y").unwrap(), "x");
+}
+
+#[test]
+fn connections_and_their_bytes_are_counted() {
+    let apps = Echo::several("app", 1);
+    let balancer = Layer4::start(&tcp(&all(&apps), &[], "", ""));
+    let mut talk = Talk::from(client(5), balancer.address).unwrap();
+    assert_eq!(talk.echo("four").unwrap(), "four");
+    talk.stream().shutdown(Shutdown::Write).unwrap();
+    talk.wait_for_end();
+    let traffic = || balancer.current.load().pools[0].meter.traffic().backends[0].clone();
+    until("it is counted", || traffic().total() == 1);
+    let traffic = traffic();
+    assert_eq!((traffic.received, traffic.sent), (5, 5 + 5), "{traffic:?}");
+    assert_eq!(traffic.of(CodeClass::Success), 1);
 }

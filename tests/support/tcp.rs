@@ -134,6 +134,11 @@ impl Talk {
         Ok(answer.trim_end().to_owned())
     }
 
+    /// Reads so many bytes.
+    pub(crate) fn read_exact(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        self.reader.read_exact(bytes)
+    }
+
     /// Waits until the other side ends.
     pub(crate) fn wait_for_end(&mut self) {
         let mut rest = Vec::new();

@@ -67,6 +67,7 @@ pub(super) fn affinity(
 ) -> Option<Affinity> {
     let affinity = affinity.value?;
     let place = affinity.mode.place.clone();
+    let clients = layer4::clients(&affinity);
     let mode = affinity.mode.value.map(|Word(mode)| mode);
     warn_of_the_trap(mode, layer4, &place, around);
     let cookies = application_cookies(affinity.application_cookie, mode, around);
@@ -77,9 +78,8 @@ pub(super) fn affinity(
         && alone;
     let cookie = cookie(affinity.load_balancer_cookie, cookies.as_deref(), only_learned, around);
     let learn = affinity.learn.value;
-    let source = layer4::source_address(&affinity.source_address);
     let mut learn = self::learn(learn?, mode, around)?;
-    let (source_address, idle) = source?;
+    let (clients, idle) = clients?;
     if layer4 {
         learn.idle = idle;
     }
@@ -97,7 +97,7 @@ pub(super) fn affinity(
         on_lost_backend: affinity.on_lost_backend.value?.0,
         fail_back: affinity.fail_back.value?.0.0,
         suspect_hold: affinity.suspect_hold.value?.0,
-        source_address: layer4.then_some(source_address),
+        clients: layer4.then_some(clients),
     })
 }
 

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use super::Surroundings;
 use super::routes::{pool, pools_of};
-use crate::config::checked::{Layer4, SourceAddress, Tcp};
+use crate::config::checked::{Clients, Layer4, Tcp, TlsRoute};
 use crate::config::collections::Named;
 use crate::config::model;
+use crate::config::patterns::HostPattern;
 use crate::config::read::Spanned;
 use crate::config::report::{Code, Place};
-use crate::config::text::Name;
+use crate::config::text::{Name, Text};
 use crate::config::words::{Protocol, Word};
 
 /// The pools that listeners of layer 4 use.
@@ -40,7 +41,7 @@ pub(super) fn pools(
         match listener.protocol.get() {
             Some(Word(Protocol::Http)) => http.extend(routed(listener)),
             Some(Word(Protocol::Tcp)) => {
-                layer4.extend(listener.pool.get().and_then(Option::as_ref).map(|name| name.0.clone()));
+                layer4.extend(pools_named(listener).into_iter().flatten().map(|name| name.0.clone()));
             }
             None => {}
         }
@@ -78,7 +79,7 @@ fn http_keys(pool: &model::Pool) -> Vec<Key<'_>> {
     const ADDRESS: &str = "remove it: clients are told apart by `source_address`";
     const IDLE: &str = "remove it, and use `tcp.idle` of the listener";
     const BYTES: &str = "remove it: what clients send goes on as it is";
-    let mut keys = vec![key(&pool.tls, BYTES), key(&pool.http, BYTES), key(&pool.proxy_protocol, BYTES)];
+    let mut keys = vec![key(&pool.tls, BYTES), key(&pool.http, BYTES)];
     if let Some(affinity) = pool.affinity.get() {
         keys.extend([
             key(&affinity.application_cookie, ADDRESS),
@@ -112,7 +113,10 @@ fn http_keys(pool: &model::Pool) -> Vec<Key<'_>> {
 
 fn layer4_keys(pool: &model::Pool) -> Vec<Key<'_>> {
     let help = "remove it: `first_contact: client` places new clients by their address, and their sessions are kept by cookies";
-    pool.affinity.get().map(|affinity| key(&affinity.source_address, help)).into_iter().collect()
+    let affinity = pool.affinity.get();
+    let keys =
+        affinity.map(|affinity| [key(&affinity.source_address, help), key(&affinity.client_name, help)]);
+    keys.into_iter().flatten().collect()
 }
 
 /// Checks what a listener of layer 4 says; `Some(None)`: it speaks HTTP.
@@ -172,30 +176,65 @@ fn tcp(
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<Layer4> {
-    let Some(name) = listener.pool.get()? else {
+    let routes = listener.tls_routes.get()?;
+    let name = listener.pool.get()?.as_ref();
+    if name.is_none() && routes.is_empty() {
         let message = "a listener of layer 4 needs a `pool`";
         around.error(Code::MissingKey, &listener.pool.place, message, "add `pool: NAME` here");
         return None;
-    };
-    let pool = pool(name, &listener.pool.place, pools, around);
+    }
+    let pool = name.map(|name| pool(name, &listener.pool.place, pools, around));
+    let routes: Vec<_> = routes.iter().map(|route| tls_route(route, pools, around)).collect();
     let tcp = listener.tcp.get()?;
     Some(Layer4::Tcp(Tcp {
-        pool: pool?,
+        routes: routes.into_iter().collect::<Option<_>>()?,
+        pool: match pool {
+            Some(pool) => Some(pool?),
+            None => None,
+        },
+        first_bytes: tcp.first_bytes.get()?.0,
         idle: tcp.idle.get()?.0,
         keepalive: tcp.keepalive.get()?.map(|time| time.0),
         user_timeout: tcp.user_timeout.get()?.map(|time| time.0),
     }))
 }
 
+fn tls_route(
+    spanned: &Spanned<model::TlsRoute>,
+    pools: &Spanned<Named<model::Pool>>,
+    around: &Surroundings<'_>,
+) -> Option<TlsRoute> {
+    let route = spanned.get()?;
+    let pool = route.pool.get().and_then(|name| pool(name, &route.pool.place, pools, around));
+    let (names, alpn) = (route.server_name.get()?.as_ref(), route.alpn.get()?.as_ref());
+    let (names, alpn) = (names.map_or(&[][..], |names| &names.0), alpn.map_or(&[][..], |alpn| &alpn.0));
+    if names.is_empty() && alpn.is_empty() {
+        let help = "write `server_name` or `alpn`; where the rest goes, says the listener's own `pool`";
+        around.error(Code::MissingKey, &spanned.place, "this route names neither server nor protocol", help);
+        return None;
+    }
+    let name = |name: &Spanned<HostPattern>| name.get().map(|HostPattern(name)| name.clone());
+    Some(TlsRoute {
+        server_names: names.iter().map(name).collect::<Option<_>>()?,
+        alpn: alpn.iter().map(|alpn| alpn.get().map(|Text(alpn)| alpn.clone())).collect::<Option<_>>()?,
+        pool: pool?,
+    })
+}
+
+/// The pools that a listener of layer 4 names.
+pub(super) fn pools_named(listener: &model::Listener) -> Option<Vec<&Name>> {
+    let routes = listener.tls_routes.get()?.iter().map(|route| route.get()?.pool.get());
+    routes.chain(listener.pool.get()?.as_ref().map(Some)).collect()
+}
+
 /// How clients are told apart, and for how long they are known.
-pub(super) fn source_address(
-    source: &Spanned<model::SourceAddress>,
-) -> Option<(SourceAddress, std::time::Duration)> {
-    let source = source.get()?;
+pub(super) fn clients(affinity: &model::Affinity) -> Option<(Clients, std::time::Duration)> {
+    let source = affinity.source_address.get()?;
     let bits = |bits: u64| u8::try_from(bits).unwrap_or(u8::MAX);
-    let prefixes = SourceAddress {
+    let clients = Clients {
+        name: affinity.client_name.get()?.map(|Word(name)| name),
         ipv4_prefix: bits(source.ipv4_prefix.get()?.0),
         ipv6_prefix: bits(source.ipv6_prefix.get()?.0),
     };
-    Some((prefixes, source.idle.get()?.0))
+    Some((clients, source.idle.get()?.0))
 }

@@ -72,7 +72,8 @@ fn unused_pools(
         let Some(listener) = listener.get() else { return };
         let Some(routes) = listener.routes.get() else { return };
         let Some(mut names) = routes::pools_named(routes) else { return };
-        names.extend(listener.pool.get().and_then(Option::as_ref));
+        let Some(others) = layer4::pools_named(listener) else { return };
+        names.extend(others);
         if names.is_empty()
             || names.iter().any(|name| !pools.iter().any(|(pool, _)| pool.get() == Some(name)))
         {

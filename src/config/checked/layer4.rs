@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::HostPattern;
+
 /// What a listener of layer 4 speaks, and where it leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Layer4 {
@@ -12,8 +14,12 @@ pub enum Layer4 {
 /// A TCP listener's own settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tcp {
-    /// The pool that every connection goes to: an index into [`Checked::pools`](super::Checked::pools).
-    pub pool: usize,
+    /// Where TLS connections go, by what their first message says in the clear; the first that takes one wins.
+    pub routes: Vec<TlsRoute>,
+    /// The pool of all other connections: an index into [`Checked::pools`](super::Checked::pools); `None`: they are closed.
+    pub pool: Option<usize>,
+    /// For what a client says first, where something in it is looked at. Default 5 s.
+    pub first_bytes: Duration,
     /// A connection on which nothing moves for this long is closed. Default 1 h.
     pub idle: Duration,
     /// After how long of silence the kernel asks whether the other end is there; `None`: never. Default 1 min.
@@ -22,9 +28,35 @@ pub struct Tcp {
     pub user_timeout: Option<Duration>,
 }
 
+/// Which TLS connections go to a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsRoute {
+    /// One of these servers is named; empty: any, also none.
+    pub server_names: Vec<HostPattern>,
+    /// One of these protocols is offered; empty: any, also none.
+    pub alpn: Vec<String>,
+    /// The pool: an index into [`Checked::pools`](super::Checked::pools).
+    pub pool: usize,
+}
+
+pub use crate::names::ProxyVersion;
+
+/// A name that a client gives itself in its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientName {
+    /// The server name of its TLS handshake.
+    TlsServerName,
+    /// `mstshash` of Remote Desktop.
+    RdpCookie,
+    /// The client id of MQTT.
+    MqttClientId,
+}
+
 /// How clients of a layer-4 pool are told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourceAddress {
+pub struct Clients {
+    /// By this name, where a client gives itself one.
+    pub name: Option<ClientName>,
     /// Bits of an IPv4 address that count. Default 32.
     pub ipv4_prefix: u8,
     /// Bits of an IPv6 address that count. Default 64.

@@ -21,7 +21,7 @@ pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
 pub use self::health::{Check, Health, HttpCheck, Passive};
-pub use self::layer4::{Layer4, SourceAddress, Tcp};
+pub use self::layer4::{ClientName, Clients, Layer4, ProxyVersion, Tcp, TlsRoute};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub use self::pool_tls::{HttpVersion, PoolTls};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Affinity, Discovery, Drain, Health, HttpVersion, PoolTls, Removal};
-use crate::names::{BackendId, PoolName, ProxyVersion};
+use super::{Affinity, Discovery, Drain, Health, HttpVersion, PoolTls, ProxyVersion, Removal};
+use crate::names::{BackendId, PoolName};
 
 /// Backends that serve the same application.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! `pools.NAME.affinity`: how a session stays on its backend.
 
 use super::SourceAddress;
-use crate::config::checked::{AffinityMode, FirstContact, Insert, OnLostBackend};
+use crate::config::checked::{AffinityMode, ClientName, FirstContact, Insert, OnLostBackend};
 use crate::config::collections::OneOrMany;
 use crate::config::read::keys;
 use crate::config::text::{CookieName, Domain, FilePath, HeaderName, ParameterName, Switch, Text};
@@ -42,6 +42,9 @@ keys! {
         fail_back: Word<FailBack> = "never",
         /// How long a request waits, when its session's backend has just failed, for a probe to decide; `0s`: not at all.
         suspect_hold: TimeOrZero = "250ms",
+        /// At layer 4: a name by which clients are told apart before their address, where they give themselves one in their
+        /// first bytes: `tls_server_name`; `rdp_cookie`: the user of Remote Desktop (`mstshash`); `mqtt_client_id`. null: not.
+        client_name: Option<Word<ClientName>> = "null",
         /// At layer 4: clients are told apart by their address.
         source_address: SourceAddress = "{}",
     }

@@ -1,6 +1,9 @@
 //! What listeners and pools of layer 4 (TCP and UDP) have besides.
 
+use crate::config::collections::OneOrMany;
+use crate::config::patterns::HostPattern;
 use crate::config::read::{keys, later};
+use crate::config::text::{Name, Text};
 use crate::config::units::{Time, Whole};
 
 keys! {
@@ -8,6 +11,9 @@ keys! {
     struct Tcp {
         /// A connection on which nothing moves in either direction for this long is closed.
         idle: Time = "1h",
+        /// For what a client says first, where `tls_routes` or the pool's `client_name` look at it. Who says nothing in that time
+        /// is told apart by its address, and goes to `pool`.
+        first_bytes: Time = "5s",
         /// When the kernel asks whether the other end of a silent connection is still there, towards clients and backends;
         /// null: never.
         keepalive: Option<Time> = "1m",
@@ -27,5 +33,17 @@ keys! {
         ipv6_prefix: Whole<1, 128> = "64",
         /// A client that has had no connection for this long is forgotten; how many are known at most, says `learn.capacity`.
         idle: Time = "30m",
+    }
+}
+
+keys! {
+    /// Which TLS connections go to a pool, by what their first message says in the clear. Everything that is written has to hold.
+    struct TlsRoute {
+        /// One of these servers is named: `mail.example.com`, or `*.example.com` for all below a domain. null: any, or none.
+        server_name: Option<OneOrMany<HostPattern>> = "null",
+        /// One of these protocols is offered (ALPN), such as `h2`, `imap` or `acme-tls/1`. null: any, or none.
+        alpn: Option<OneOrMany<Text>> = "null",
+        /// The pool.
+        pool: Name,
     }
 }

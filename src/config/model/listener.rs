@@ -1,6 +1,6 @@
 //! `listeners`: where clients arrive.
 
-use super::{Http2, ListenerTls, ProxyProtocol, Route, Tcp};
+use super::{Http2, ListenerTls, ProxyProtocol, Route, Tcp, TlsRoute};
 use crate::config::network::{Address, Network};
 use crate::config::read::{Spanned, keys};
 use crate::config::text::Name;
@@ -31,7 +31,10 @@ keys! {
         /// For `http`: tried in order; the first that takes a request says what becomes of it. Where none does, the answer is
         /// 404. At least one.
         routes: Vec<Spanned<Route>> = "[]",
-        /// For `tcp`: the pool that every connection goes to; null: none.
+        /// For `tcp`: where TLS connections go that are passed through, by what their first message says in the clear; the first
+        /// that takes one. TLS is not ended, and every byte goes on as it came.
+        tls_routes: Vec<Spanned<TlsRoute>> = "[]",
+        /// For `tcp`: the pool of every connection, or of those that `tls_routes` does not take; null: they are closed.
         pool: Option<Name> = "null",
         /// For `tcp`: how connections are kept.
         tcp: Tcp = "{}",

@@ -21,7 +21,7 @@ pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
-pub(super) use layer4::{SourceAddress, Tcp};
+pub(super) use layer4::{SourceAddress, Tcp, TlsRoute};
 pub(super) use listener::{Limits, Listener, Timeouts};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub(super) use pool_tls::{PoolHttp, PoolTls};

@@ -1,14 +1,13 @@
 //! `pools`: backends that serve the same application.
 
 use super::{Affinity, Discovery, Health, PoolHttp, PoolTls};
-use crate::config::checked::{Algorithm, BackendState, Removal};
+use crate::config::checked::{Algorithm, BackendState, ProxyVersion, Removal};
 use crate::config::collections::OneOrMany;
 use crate::config::network::Address;
 use crate::config::read::{Spanned, keys, later};
 use crate::config::text::{Name, Switch};
 use crate::config::units::{Factor, Time, Whole};
 use crate::config::words::{RetryOn, Word};
-use crate::names::ProxyVersion;
 
 keys! {
     /// Backends that serve the same application.
@@ -28,8 +27,8 @@ keys! {
         tls: Option<PoolTls> = "null",
         /// What is spoken to backends.
         http: PoolHttp = "{}",
-        /// Tells backends of the client by the PROXY protocol, before anything else: `v1` or `v2`; null: not. Each connection of a
-        /// client gets connections of its own then.
+        /// Tells backends of the client by the PROXY protocol, before anything else: `v1` or `v2`; null: not. With HTTP, each
+        /// connection of a client gets connections of its own then.
         proxy_protocol: Option<Word<ProxyVersion>> = "null",
         /// Bounds on how long a backend may take.
         timeouts: PoolTimeouts = "{}",

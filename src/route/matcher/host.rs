@@ -16,7 +16,7 @@ pub enum HostPattern {
 
 impl HostPattern {
     /// Whether it takes a name.
-    pub(super) fn takes(&self, name: &[u8]) -> bool {
+    pub(in crate::route) fn takes(&self, name: &[u8]) -> bool {
         match self {
             Self::Exact(exact) => **exact == *name,
             Self::Below(domain) => {
