@@ -95,8 +95,16 @@ impl TcpGate {
                 }
                 let took = Stamp::read().since(arrival.stamp);
                 let (listener, outcome) = (&self.facts.name, Outcome::Kept.as_str());
-                let summary =
-                    Summary { listener, route: None, went_to: None, outcome, status: 0, retries: 0, took };
+                let summary = Summary {
+                    listener,
+                    request_id: None,
+                    route: None,
+                    went_to: None,
+                    outcome,
+                    status: 0,
+                    retries: 0,
+                    took,
+                };
                 self.requests.add(&summary);
             }
         }

@@ -60,6 +60,7 @@ impl ProxyHttp for Proxy {
             connection: None,
             body: None,
             states: self.hooks.states(),
+            request_id: None,
             route: None,
             mirror: None,
             body_bytes: 0,

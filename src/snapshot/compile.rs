@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+
 use super::layer4;
 use super::peers::{check_spec, peer};
 use super::secrets::Secrets;
-use super::served::{RetryPolicy, ServedListener, ServedPool, Snapshot};
+use super::served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
 use crate::affinity::{
     CookiePolicy, FirstContact, FirstContacts, Insert, KeyRing, Learned, Mode, Policy, PoolBinding, SameSite,
 };
@@ -43,12 +45,31 @@ fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> Se
         routes: super::routes::table(listener.routes),
         subject_header: listener.tls.and_then(|tls| tls.subject_header?.try_into().ok()),
         trusted_proxies: listener.trusted_proxies,
+        headers: told(listener.headers),
+        error_pages: listener.error_pages.into_iter().filter_map(page).collect(),
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,
         write_timeout: listener.timeouts.write,
         layer4,
         meter: earlier.map(|earlier| earlier.meter.clone()).unwrap_or_default(),
     }
+}
+
+fn told(headers: checked::Headers) -> ToldHeaders {
+    let by = headers.forwarded;
+    let named = |name: String| Some((HeaderName::try_from(name.as_str()).ok()?, name.into()));
+    ToldHeaders {
+        x_forwarded: by != checked::ForwardedBy::Forwarded,
+        forwarded: by != checked::ForwardedBy::XForwarded,
+        request_id: headers.request_id.and_then(named),
+        server: headers.server.and_then(|text| HeaderValue::try_from(text).ok()),
+        via: headers.via.map(Into::into),
+    }
+}
+
+fn page(page: checked::ErrorPage) -> Option<ErrorPage> {
+    let checked::ErrorPage { first, last, media_type, body } = page;
+    Some(ErrorPage { first, last, media_type: HeaderValue::try_from(media_type).ok()?, body: body.into() })
 }
 
 fn served(

@@ -19,4 +19,4 @@ pub use current::Current;
 pub use discovered::discovered;
 pub use layer4::{ServedLayer4, ServedTcp};
 pub use secrets::{Secrets, SecretsError};
-pub use served::{RetryPolicy, ServedListener, ServedPool, Snapshot};
+pub use served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};

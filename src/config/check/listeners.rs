@@ -107,6 +107,8 @@ fn listener(
         trusted_proxies,
         limits,
         timeouts,
+        headers,
+        error_pages,
         routes,
         ..
     } = listener;
@@ -119,6 +121,8 @@ fn listener(
     let tls = super::tls::tls(tls, around);
     let http2 = super::tls::http2(http2, around);
     let proxy_protocol = self::proxy_protocol(proxy_protocol, around);
+    let headers = super::headers::headers(headers, around);
+    let error_pages = super::headers::error_pages(error_pages, around);
     Some(Listener {
         name: ListenerName::new(&name.value?.0),
         address: address.value?.0,
@@ -128,6 +132,8 @@ fn listener(
         trusted_proxies: networks(trusted_proxies)?,
         limits: self::limits(limits)?,
         timeouts: self::timeouts(timeouts)?,
+        headers: headers?,
+        error_pages: error_pages?,
         routes: routes?,
         layer4: layer4?,
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Layer4, Route};
+use super::{ErrorPage, Headers, Layer4, Route};
 use crate::names::ListenerName;
 use crate::tls::ServerSettings;
 
@@ -28,6 +28,10 @@ pub struct Listener {
     pub limits: ListenerLimits,
     /// Bounds on how long a client may take.
     pub timeouts: ListenerTimeouts,
+    /// What backends and clients are told about a request.
+    pub headers: Headers,
+    /// Pages of our own answers, the narrower ones first.
+    pub error_pages: Vec<ErrorPage>,
     /// Tried in order; the first that matches wins. Empty at layer 4.
     pub routes: Vec<Route>,
     /// What it speaks instead of HTTP, if it does not.
