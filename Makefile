@@ -69,6 +69,9 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	@if ! target/websockets/bin/python -c 'import websockets' 2>/dev/null; then \
 	  python3 -m venv --clear target/websockets && target/websockets/bin/pip install --quiet websockets==17.4; \
 	fi
+	@if ! target/grpc/bin/python -c 'import grpc' 2>/dev/null; then \
+	  python3 -m venv target/grpc && target/grpc/bin/pip install -q grpcio; \
+	fi
 
 build: deps ## Build the release binary
 	cargo build --release
@@ -80,12 +83,9 @@ test: deps ## Run all tests that need no other server
 	cargo build --examples
 	cargo test --lib --bins --test suite --test soak --test simulation --test survival
 	cargo test --doc
-	@if ! target/grpc/bin/python -c 'import grpc' 2>/dev/null; then \
-	  python3 -m venv target/grpc && target/grpc/bin/pip install -q grpcio; \
-	fi
 
 e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool, clients of HTTP/2, gRPC and TLS, programs behind layer 4, slowhttptest, Python's websockets
-	cargo test --test e2e --test replicas --test protocols --test layer4 --test hard_shell -- --ignored --nocapture
+	cargo test --test e2e --test replicas --test protocols --test http_clients --test hard_shell -- --ignored --nocapture
 
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what
 	cargo build --profile quick --bin steadfast --example survival

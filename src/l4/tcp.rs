@@ -221,10 +221,7 @@ async fn flow(
 /// Tells the backend who the client is, where it is to know, and what the client has said already.
 async fn greet(connected: &mut Connected, served: &ServedPool, ends: &Ends, first: &[u8]) -> Option<()> {
     let header = |version| proxy_header(version, ends.client, ends.server);
-    let mut greeting = match served.proxy_protocol {
-        Some(version) => header(version),
-        None => Vec::new(),
-    };
+    let mut greeting = served.proxy_protocol.map(header).unwrap_or_default();
     greeting.extend_from_slice(first);
     if greeting.is_empty() {
         return Some(());

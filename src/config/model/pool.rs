@@ -28,8 +28,8 @@ keys! {
         tls: Option<PoolTls> = "null",
         /// What is spoken to backends.
         http: PoolHttp = "{}",
-        /// Tells backends of the client by the PROXY protocol, before anything else: `v1` or `v2`; null: not. Each connection of a
-        /// client gets connections of its own then.
+        /// Tells backends of the client by the PROXY protocol, before anything else: `v1` or `v2`; null: not. With HTTP, each
+        /// connection of a client gets connections of its own then.
         proxy_protocol: Option<Word<ProxyVersion>> = "null",
         /// Bounds on how long a backend may take.
         timeouts: PoolTimeouts = "{}",
