@@ -7,6 +7,9 @@
 mod support;
 
 #[cfg(test)]
+#[path = "suite/access_log.rs"]
+mod access_log;
+#[cfg(test)]
 #[path = "suite/admin.rs"]
 mod admin;
 #[cfg(test)]

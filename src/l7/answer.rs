@@ -10,7 +10,7 @@ use pingora::{Error, ErrorType, Result};
 use super::context::RequestContext;
 use super::proxy::Proxy;
 use crate::affinity::{self, Binding, Entropy, ResponseView};
-use crate::clock::Now;
+use crate::clock::{Exact, Now};
 use crate::hooks;
 use crate::listen::Connection;
 use crate::names::BackendIndex;
@@ -31,7 +31,7 @@ pub(super) fn answer(
     response: &mut ResponseHeader,
     ctx: &mut RequestContext,
 ) -> Result<()> {
-    let (now, exactly) = Now::read_exact();
+    let Exact { now, stamp, .. } = Exact::read();
     if let Some(placed) = ctx.placed()
         && let Some(backend) = placed.served.pool.backend(placed.backend())
     {
@@ -44,7 +44,7 @@ pub(super) fn answer(
         // What follows it would be taken for answers to the client's next requests.
         return Error::e_explain(ErrorType::HTTPStatus(502), "a switch of protocols that nobody asked for");
     }
-    ctx.phases.answered(exactly);
+    ctx.phases.answered(stamp);
     drop_hop_by_hop(response);
     one_framing(response)?;
     if !proxy.hooks.is_empty() {
@@ -67,6 +67,7 @@ pub(super) fn answer(
         binding.remember(policy, now);
         placed.moved_from = keep_the_book(&placed.served, placed.decision.backend, &mut binding, now);
         placed.outcome = binding.outcome;
+        placed.started = binding.started();
         if let Some(cookie) = binding.set_cookie {
             // Behind the application's own lines; inserting would replace them.
             response.append_header(header::SET_COOKIE, cookie)?;

@@ -36,6 +36,7 @@ pub(super) async fn choose(
         return reply::own(session, 421).await;
     }
     let client = who(session, ctx);
+    ctx.client = Some(client);
     let (served, named) = match ask_hooks(proxy, session, ctx, client) {
         Ok(Asked::Go(served, named)) => (served, named),
         Ok(Asked::Answer(answer)) => return reply::hook_answer(session, answer).await,
@@ -57,7 +58,7 @@ pub(super) async fn choose(
         Ok(decision) => decision,
         Err(refusal) => {
             trace::refused(proxy, session, &served, &evidence, refusal);
-            return refuse(session, &served, refusal).await;
+            return refuse(session, ctx, served, refusal).await;
         }
     };
     let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);
@@ -72,7 +73,7 @@ pub(super) async fn choose(
         Ok(admitted) => admitted,
         Err(refusal) => {
             trace::refused(proxy, session, &served, &evidence, refusal);
-            return refuse(session, &served, refusal).await;
+            return refuse(session, ctx, served, refusal).await;
         }
     };
     if repeatable(session, &served.retries) {
@@ -87,6 +88,7 @@ pub(super) async fn choose(
         evidence,
         decision,
         outcome: Outcome::Kept,
+        started: None,
         permit,
         retries: 0,
         failed: false,
@@ -100,13 +102,19 @@ pub(super) async fn choose(
     Ok(false)
 }
 
-async fn refuse(session: &mut Session, served: &ServedPool, refusal: Refusal) -> pingora::Result<bool> {
+async fn refuse(
+    session: &mut Session,
+    ctx: &mut RequestContext,
+    served: Arc<ServedPool>,
+    refusal: Refusal,
+) -> pingora::Result<bool> {
     log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
     served.meter.refused(match refusal {
         Refusal::NoBackend => Turned::NoBackend,
         Refusal::LostBackend => Turned::LostBackend,
         Refusal::Full => Turned::Full,
     });
+    ctx.stage = Stage::Refused { served, refusal };
     reply::unavailable(session, refusal).await
 }
 

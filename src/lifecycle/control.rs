@@ -21,10 +21,10 @@ use super::upgrade::{UpgradeError, Upgrader};
 use crate::clock::Now;
 use crate::config::checked::{Backend, BackendState, Listener, Pool, Secret};
 use crate::config::{self, Checked, Problems};
-use crate::discovery::{Found, Sink, Spec};
+use crate::discovery::Spec;
 use crate::names::{BackendId, PoolName};
 use crate::pool::{Cause, Health};
-use crate::snapshot::{Current, Secrets, SecretsError, Snapshot, discovered};
+use crate::snapshot::{Current, LogError, Logs, Secrets, SecretsError, Snapshot, discovered};
 use crate::store::Keeper;
 use crate::tls::TlsError;
 
@@ -33,7 +33,7 @@ use crate::tls::TlsError;
 pub struct Control {
     /// The file to reload from; `None`: the program that embeds us gave the configuration.
     source: Option<PathBuf>,
-    current: Arc<Current>,
+    pub(super) current: Arc<Current>,
     keeper: Arc<Keeper>,
     listeners: Vec<BoundListener>,
     /// Tells the health monitor that there are other backends to watch.
@@ -46,12 +46,12 @@ pub struct Control {
 
 /// What the snapshot in force was compiled from.
 #[derive(Debug)]
-struct World {
+pub(super) struct World {
     /// As the file has it.
     file: Checked,
     /// The file's pools with what differs at run time.
     in_force: Vec<Pool>,
-    overlay: Overlay,
+    pub(super) overlay: Overlay,
     secrets: Secrets,
     /// Another process has taken over.
     handed_over: bool,
@@ -75,6 +75,9 @@ pub enum ReloadError {
     /// A key or the seed could not be read.
     #[error("{0}")]
     Secrets(#[from] SecretsError),
+    /// An access log cannot be opened.
+    #[error("{0}")]
+    Log(#[from] LogError),
     /// TLS cannot be set up.
     #[error("{0}")]
     Tls(#[from] TlsError),
@@ -156,9 +159,9 @@ impl Start {
     }
 
     /// The first snapshot.
-    pub(crate) fn compile(&self, now: Now) -> Snapshot {
+    pub(crate) fn compile(&self, logs: Logs, now: Now) -> Snapshot {
         let checked = Checked { pools: self.in_force.clone(), ..self.file.clone() };
-        Snapshot::compile(checked, &self.secrets, None, now)
+        Snapshot::compile(checked, &self.secrets, logs, None, now)
     }
 }
 
@@ -241,6 +244,7 @@ impl Control {
         file.listeners.sort_by_key(|listener| self.listeners.iter().position(|bound| bound.is(listener)));
         let now = Now::read();
         let secrets = world.secrets.renew(&file)?;
+        let logs = Logs::open(&file, &self.current.load().logs)?;
         let next = self.listeners.iter().zip(&file.listeners);
         let protocols: Vec<_> =
             next.map(|(bound, listener)| bound.next_protocols(listener)).collect::<Result<_, _>>()?;
@@ -250,7 +254,7 @@ impl Control {
         for ((bound, listener), next) in self.listeners.iter().zip(&world.file.listeners).zip(protocols) {
             bound.follow(listener, next);
         }
-        self.swap(&world, now);
+        self.swap(&world, Some(logs), now);
         Ok(plan)
     }
 
@@ -387,7 +391,7 @@ impl Control {
         };
         if world.overlay.dismiss(now, gone) {
             world.in_force = world.overlay.pools(&world.file.pools);
-            self.swap(&world, now);
+            self.swap(&world, None, now);
         }
     }
 
@@ -398,7 +402,7 @@ impl Control {
         plan
     }
 
-    fn alter(
+    pub(super) fn alter(
         &self,
         pool: &str,
         alteration: impl FnOnce(&Pool, &mut World) -> Result<(), ChangeError>,
@@ -416,15 +420,16 @@ impl Control {
         let after = overlay.pools(&file.pools);
         if after != *in_force {
             *in_force = after;
-            self.swap(&world, now);
+            self.swap(&world, None, now);
         }
         Ok(())
     }
 
-    fn swap(&self, world: &World, now: Now) {
+    fn swap(&self, world: &World, logs: Option<Logs>, now: Now) {
         let before = self.current.load();
         let checked = Checked { pools: world.in_force.clone(), ..world.file.clone() };
-        self.current.replace(Snapshot::compile(checked, &world.secrets, Some(&before), now));
+        let logs = logs.unwrap_or_else(|| before.logs.clone());
+        self.current.replace(Snapshot::compile(checked, &world.secrets, logs, Some(&before), now));
         self.keeper.serve(self.current.load().kept());
         self.changed.send_replace(());
     }
@@ -445,27 +450,6 @@ impl Control {
         self.listeners.iter().find_map(|bound| bound.differs(file)).or_else(|| {
             file.listeners.iter().find(is_new).map(|listener| format!("listener `{}` is new", listener.name))
         })
-    }
-}
-
-impl Sink for Control {
-    /// They stand beside those of the file, which has the last word on an id; who is no longer found drains first.
-    fn found(&self, pool: &PoolName, backends: Vec<Found>) {
-        let backend = |found: Found| Backend {
-            id: found.id,
-            address: found.address,
-            weight: found.weight,
-            state: BackendState::Up,
-            drain_deadline: None,
-        };
-        let backends = backends.into_iter().map(backend).collect();
-        let altered = self.alter(pool.as_str(), |pool, world| {
-            world.overlay.found(&pool.name, backends);
-            Ok(())
-        });
-        if let Err(error) = altered {
-            log::debug!("discovery: {error}");
-        }
     }
 }
 

@@ -9,11 +9,13 @@
 mod compile;
 mod current;
 mod discovered;
+mod logs;
 mod routes;
 mod secrets;
 mod served;
 
 pub use current::Current;
 pub use discovered::discovered;
+pub use logs::{LogError, Logs};
 pub use secrets::{Secrets, SecretsError};
 pub use served::{RetryPolicy, ServedListener, ServedPool, Snapshot};

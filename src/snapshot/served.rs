@@ -7,6 +7,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
+use super::logs::Logs;
 use crate::affinity::Policy;
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
@@ -14,7 +15,7 @@ use crate::names::{BackendIndex, ListenerName, PoolName};
 use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{KeptPool, SharedTable};
-use crate::telemetry::{ListenerMeter, LiveCount, PoolMeter, Report, SessionBook, Traffic};
+use crate::telemetry::{AccessLog, ListenerMeter, LiveCount, PoolMeter, Report, SessionBook, Traffic};
 
 /// Everything compiled from one configuration.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Snapshot {
     pub listeners: Vec<ServedListener>,
     /// Header fields that only we may set: what clients send under these names is dropped, on every listener.
     pub reserved: Vec<HeaderName>,
+    /// The access logs that are open.
+    pub logs: Logs,
     /// The pools, in the order of the configuration.
     pub pools: Vec<Arc<ServedPool>>,
 }
@@ -81,6 +84,10 @@ pub struct ServedListener {
     pub body_timeout: Duration,
     /// For one write to the client.
     pub write_timeout: Duration,
+    /// Its certificates: the first name of each, and when it ends, in seconds since 1970.
+    pub certificates: Vec<(String, i64)>,
+    /// Its access log.
+    pub access_log: Option<AccessLog>,
     /// Counts what it answers by itself.
     pub meter: ListenerMeter,
 }

@@ -3,6 +3,7 @@
 //!
 //! May use `names` and `clock` only.
 
+mod access_log;
 mod book;
 mod first_segment;
 mod live_sessions;
@@ -13,6 +14,10 @@ mod process;
 mod recent;
 mod summary;
 
+pub use access_log::{
+    AccessLog, Destination, Facility, Filter, Lines, LogFormat, LogRecord, LogRequest, Matter, Piece,
+    Rotation, SyslogAddress, Writer,
+};
 pub use book::{BackendReport, Entry, LiveCount, Lost, Report, SessionBook};
 pub use first_segment::first_segment;
 pub use logger::{NotOurs, log_level, set_log_level, start_logger};

@@ -17,7 +17,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("health", &["pool"]),
     ("store", &["affinity", "pool"]),
     ("listen", &["tls"]),
-    ("snapshot", &["config", "route", "pool", "affinity", "health", "store", "telemetry", "discovery"]),
+    (
+        "snapshot",
+        &["config", "route", "pool", "affinity", "health", "store", "telemetry", "discovery", "tls"],
+    ),
     ("l7", &["snapshot", "route", "affinity", "pool", "health", "hooks", "telemetry", "listen"]),
     (
         "lifecycle",

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::{Surroundings, all, routes, size};
-use crate::config::checked::{Listener, ListenerLimits, ListenerTimeouts};
+use crate::config::checked::{AccessLog, Listener, ListenerLimits, ListenerTimeouts};
 use crate::config::collections::Named;
 use crate::config::model;
 use crate::config::network::{Address, Network};
@@ -19,6 +19,7 @@ use crate::names::ListenerName;
 pub(super) fn listeners(
     listeners: Spanned<Vec<Spanned<model::Listener>>>,
     pools: &Spanned<Named<model::Pool>>,
+    access_log: Option<&AccessLog>,
     around: &Surroundings<'_>,
 ) -> Option<Vec<Listener>> {
     let place = listeners.place;
@@ -32,7 +33,7 @@ pub(super) fn listeners(
     around.unique("listener name", read().filter_map(|l| Some((l.name.get()?.0.as_str(), &l.name.place))));
     addresses(read().map(|listener| &listener.address), around);
     unused_pools(&listeners, pools, around);
-    all(listeners.into_iter().map(|listener| self::listener(listener, pools, around)))
+    all(listeners.into_iter().map(|listener| self::listener(listener, pools, access_log, around)))
 }
 
 /// Two listeners cannot have one address, nor one of them all addresses of the other's port.
@@ -90,6 +91,7 @@ fn unused_pools(
 fn listener(
     listener: Spanned<model::Listener>,
     pools: &Spanned<Named<model::Pool>>,
+    log_of_all: Option<&AccessLog>,
     around: &Surroundings<'_>,
 ) -> Option<Listener> {
     let model::Listener {
@@ -102,12 +104,17 @@ fn listener(
         trusted_proxies,
         limits,
         timeouts,
+        access_log,
         routes,
     } = listener.value?;
     let routes = routes::routes(routes, pools, around);
     let tls = super::tls::tls(tls, around);
     let http2 = super::tls::http2(http2, around);
     let proxy_protocol = self::proxy_protocol(proxy_protocol, around);
+    let access_log = match access_log.get() {
+        Some(None) => Some(log_of_all.cloned()),
+        Some(Some(_)) | None => super::log::access_log(access_log, around),
+    };
     let Word(Protocol::Http) = protocol.value?;
     Some(Listener {
         name: ListenerName::new(&name.value?.0),
@@ -118,6 +125,7 @@ fn listener(
         trusted_proxies: networks(trusted_proxies)?,
         limits: self::limits(limits)?,
         timeouts: self::timeouts(timeouts)?,
+        access_log: access_log?,
         routes: routes?,
     })
 }

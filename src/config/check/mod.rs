@@ -8,6 +8,7 @@ mod affinity;
 mod discovery;
 mod health;
 mod listeners;
+mod log;
 mod pools;
 mod routes;
 mod secrets;
@@ -85,6 +86,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         affinity_seed,
         insecure_key_files,
         admin,
+        access_log,
         listeners,
         pools,
     } = document;
@@ -94,10 +96,13 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     shared::warn_if_seeds_differ(&keys, &affinity_seed, &pools, around);
     let keys = secrets::keys(keys, around);
     let affinity_seed = secrets::affinity_seed(affinity_seed, around);
-    let listeners = listeners::listeners(listeners, &pools, around);
+    let access_log = log::access_log(access_log, around);
+    let of_all = access_log.clone().flatten();
+    let listeners = listeners::listeners(listeners, &pools, of_all.as_ref(), around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
     let pools = pools::pools(pools, around);
     version.get()?;
+    access_log?;
     insecure_key_files.get()?;
     Some(Checked {
         server: self::server(server, around)?,

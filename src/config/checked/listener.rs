@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::Route;
+use super::{AccessLog, Route};
 use crate::names::ListenerName;
 use crate::tls::ServerSettings;
 
@@ -28,6 +28,8 @@ pub struct Listener {
     pub limits: ListenerLimits,
     /// Bounds on how long a client may take.
     pub timeouts: ListenerTimeouts,
+    /// Its access log, if it has one.
+    pub access_log: Option<AccessLog>,
     /// Tried in order; the first that matches wins.
     pub routes: Vec<Route>,
 }

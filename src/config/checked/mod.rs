@@ -5,6 +5,7 @@
 mod affinity;
 mod health;
 mod listener;
+mod log;
 mod pool;
 mod route;
 mod server;
@@ -18,6 +19,7 @@ pub use self::affinity::{
 };
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
+pub use self::log::{AccessLog, Facility, LogDestination, LogFormat, Matter, Piece, Rotation, SyslogAddress};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};

@@ -1,6 +1,6 @@
 //! `listeners`: where clients arrive.
 
-use super::{Http2, ListenerTls, ProxyProtocol, Route};
+use super::{AccessLog, Http2, ListenerTls, ProxyProtocol, Route};
 use crate::config::network::{Address, Network};
 use crate::config::read::{Spanned, instead, keys};
 use crate::config::text::Name;
@@ -28,6 +28,8 @@ keys! {
         limits: Limits = "{}",
         /// Bounds on how long a client may take.
         timeouts: Timeouts = "{}",
+        /// Its own access log, in place of the one for all listeners; null: as that says.
+        access_log: Option<AccessLog> = "null",
         /// Tried in order; the first that takes a request says what becomes of it. Where none does, the answer is 404.
         routes: Vec<Spanned<Route>>,
     }

@@ -7,6 +7,7 @@ mod affinity;
 mod discovery;
 mod health;
 mod listener;
+mod log;
 mod pool;
 mod route;
 mod secret;
@@ -18,6 +19,7 @@ pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
 pub(super) use listener::{Limits, Listener, Timeouts};
+pub(super) use log::{AccessLog, Journald, LogFile, Syslog};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub(super) use route::{Match, PathMatch, Route, Test, TestKeys};
 pub(super) use secret::{AffinitySeed, TokenKey};
@@ -53,6 +55,8 @@ keys! {
         insecure_key_files: Word<InsecureFiles> = "warn",
         /// The admin API; null: none.
         admin: Option<Admin> = "null",
+        /// One line for each request, or for those that matter; null: none.
+        access_log: Option<AccessLog> = "null",
         /// The addresses that are accepted on; at least one.
         listeners: Vec<Spanned<Listener>>,
         /// The pools by name; at least one.
