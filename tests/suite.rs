@@ -67,6 +67,9 @@ mod hostile_tokens;
 #[path = "suite/http2.rs"]
 mod http2;
 #[cfg(test)]
+#[path = "suite/layer4.rs"]
+mod layer4;
+#[cfg(test)]
 #[path = "suite/limits.rs"]
 mod limits;
 #[cfg(test)]

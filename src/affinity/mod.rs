@@ -15,6 +15,7 @@ mod decide;
 mod evidence;
 mod explain;
 mod first_contact;
+mod flow;
 mod learned;
 mod path_parameter;
 mod policy;
@@ -30,6 +31,7 @@ pub use decide::{Circumstance, Decision, Refusal, Verdict, decide, foresee, note
 pub use evidence::{Contact, Evidence, PresentedId, RequestView, Source};
 pub use explain::{Explanation, Finding, Weight, explain, explain_decided};
 pub use first_contact::FirstContacts;
+pub use flow::{Flow, FlowNote, FlowPolicy};
 pub use learned::{Batch, Change, JOURNAL_LENGTH, Journal, Learned, Origin, RETIRED_FOR, Remembered};
 pub use policy::{CookiePolicy, FirstContact, Insert, Mode, Policy};
 pub use session::{Fingerprint, SessionDigest, SessionSeed};

@@ -27,18 +27,31 @@ pub struct Unsure {
 /// The sessions to ask for before the request is decided; `None`: what is known here is good enough.
 pub fn unsure(evidence: &Evidence, policy: &Policy, pool: &Pool, now: Now) -> Option<Unsure> {
     let led = !evidence.tokens.is_empty() || evidence.ids.iter().any(|id| id.route.is_some());
-    if policy.mode != Mode::Bind || led || evidence.ids.is_empty() {
+    if led {
+        return None;
+    }
+    unsure_of(evidence.ids.iter().map(|id| id.digest).collect(), policy, pool, now)
+}
+
+/// The same for sessions of which nothing but the table can know.
+pub(super) fn unsure_of(
+    ids: ArrayVec<SessionDigest, MAX_IDS>,
+    policy: &Policy,
+    pool: &Pool,
+    now: Now,
+) -> Option<Unsure> {
+    if policy.mode != Mode::Bind || ids.is_empty() {
         return None;
     }
     let mut unheard = true;
-    for id in &evidence.ids {
-        let Some(known) = policy.learned.recall(&id.digest, now) else { continue };
+    for id in &ids {
+        let Some(known) = policy.learned.recall(id, now) else { continue };
         if is_sure(&known, policy, pool, now) {
             return None;
         }
         unheard = false;
     }
-    Some(Unsure { ids: evidence.ids.iter().map(|id| id.digest).collect(), unheard })
+    Some(Unsure { ids, unheard })
 }
 
 fn is_sure(known: &Remembered, policy: &Policy, pool: &Pool, now: Now) -> bool {

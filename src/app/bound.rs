@@ -1,6 +1,6 @@
 //! A balancer whose listeners are bound: its services are put together here.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -15,22 +15,26 @@ use super::running::{NEVER_S, Run, Running};
 use crate::admin::{AdminApp, AdminService, AdminSocket, Guard, ListenerHandle, Parts};
 use crate::config::checked::AdminListen;
 use crate::error::Error;
+use crate::l4::{Layer4Listeners, TcpGate, Ties};
 use crate::l7::Proxy;
 use crate::lifecycle::{
     Asked, Control, ControlService, DiscoveryService, Estate, HealthService, Heirloom, Inheritance, PidFile,
     SharingService, Stop, Stopper,
 };
-use crate::listen::{Door, HttpListeners};
+use crate::listen::{Counts, Door, HttpListeners, ListenerFacts};
 use crate::names::ListenerName;
 use crate::snapshot::Current;
 use crate::store::Keeper;
 use crate::telemetry;
 
-type Doors = Vec<(std::net::TcpListener, Arc<Door<HttpProxy<Proxy>>>)>;
+type Doors = Vec<(TcpListener, Arc<Door<HttpProxy<Proxy>>>)>;
+type Gates = Vec<(TcpListener, Arc<TcpGate>)>;
 
 /// A balancer whose listeners are bound, but do not accept yet.
 pub struct Bound {
     pub(super) doors: Doors,
+    pub(super) gates: Gates,
+    pub(super) ties: Arc<Ties>,
     pub(super) current: Arc<Current>,
     pub(super) counts: Arc<telemetry::Counts>,
     pub(super) recent: Arc<telemetry::Recent>,
@@ -46,12 +50,18 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Where each listener listens; tells the port where the configuration has 0.
+    /// Where each listener listens, those of HTTP first; tells the port where the configuration has 0.
     pub fn addresses(&self) -> Vec<(ListenerName, SocketAddr)> {
-        let address = |(socket, door): &(std::net::TcpListener, Arc<Door<HttpProxy<Proxy>>>)| {
-            Some((door.facts().name.clone(), socket.local_addr().ok()?))
+        let address = |(socket, facts, _): (&TcpListener, &Arc<ListenerFacts>, _)| {
+            Some((facts.name.clone(), socket.local_addr().ok()?))
         };
-        self.doors.iter().filter_map(address).collect()
+        self.listeners().filter_map(address).collect()
+    }
+
+    /// All listening sockets, each with what is known and counted of it.
+    fn listeners(&self) -> impl Iterator<Item = (&TcpListener, &Arc<ListenerFacts>, &Arc<Counts>)> {
+        let doors = self.doors.iter().map(|(socket, door)| (socket, door.facts(), door.counts()));
+        doors.chain(self.gates.iter().map(|(socket, gate)| (socket, &gate.facts, &gate.counts)))
     }
 
     /// Where the admin API listens, if it does so on an IP address.
@@ -117,8 +127,8 @@ impl Bound {
     /// The admin API, if there is to be one.
     fn admin(&mut self) -> Option<AdminService> {
         let (socket, listen) = self.admin.take()?;
-        let listener = |(socket, door): &(std::net::TcpListener, Arc<Door<HttpProxy<Proxy>>>)| {
-            let (name, counts) = (door.facts().name.clone(), Arc::clone(door.counts()));
+        let listener = |(socket, facts, counts): (&TcpListener, &Arc<ListenerFacts>, &Arc<Counts>)| {
+            let (name, counts) = (facts.name.clone(), Arc::clone(counts));
             Some(ListenerHandle { name, address: socket.local_addr().ok()?, counts })
         };
         let parts = Parts {
@@ -126,7 +136,7 @@ impl Bound {
             control: Arc::clone(&self.control),
             counts: Arc::clone(&self.counts),
             recent: Arc::clone(&self.recent),
-            listeners: self.doors.iter().filter_map(listener).collect(),
+            listeners: self.listeners().filter_map(listener).collect(),
         };
         let guard = Guard::new(socket.address());
         Some(AdminService::new(socket, &listen, Arc::new(AdminApp::new(parts, guard))))
@@ -136,22 +146,24 @@ impl Bound {
         let grace = Duration::from_secs(self.conf.grace_period_seconds.unwrap_or(0));
         let threads = self.conf.threads;
         let admin = self.admin();
-        let counts = self.doors.iter().map(|(_, door)| Arc::clone(door.counts())).collect();
+        let counts = self.listeners().map(|(.., counts)| Arc::clone(counts)).collect();
         let cannot = |source| Error::System { what: "cannot listen to SIGHUP and SIGUSR2", source };
+        let heirlooms: Vec<_> = self
+            .listeners()
+            .filter_map(|(socket, facts, _)| {
+                let address = self.control.address(&facts.name)?.to_string();
+                Some(Heirloom { address, socket: socket.try_clone().ok()?.into(), facts: Arc::clone(facts) })
+            })
+            .chain(admin.as_ref().and_then(AdminService::heirloom))
+            .collect();
         let asked = match (signals, self.asked) {
             (false, _) => None,
             (true, Some(asked)) => Some(asked),
             (true, None) => Some(Asked::hear().map_err(cannot)?),
         };
-        let addresses = self.control.addresses();
-        let heirlooms = self.doors.iter().zip(addresses).filter_map(|((socket, door), address)| {
-            let (address, socket) = (address.to_string(), socket.try_clone().ok()?.into());
-            Some(Heirloom { address, socket, facts: Arc::clone(door.facts()) })
-        });
-        let heirlooms = heirlooms.chain(admin.as_ref().and_then(AdminService::heirloom));
         let (stop, stopper, said) = Stop::new(signals);
         let estate = Estate {
-            sockets: heirlooms.collect(),
+            sockets: heirlooms,
             control: Arc::clone(&self.control),
             current: Arc::clone(&self.current),
             keeper: self.keeper,
@@ -167,6 +179,10 @@ impl Bound {
             let _ = tell.send(());
         });
         server.add_service(listeners);
+        if !self.gates.is_empty() {
+            let (gates, ties, current) = (self.gates, self.ties, Arc::clone(&self.current));
+            server.add_service(Layer4Listeners { gates, ties, current, threads });
+        }
         let (ends, ended) = watch::channel(());
         let (current, changed) = (Arc::clone(&self.current), self.changed.clone());
         server.add_service(background("share", SharingService { current, changed, ended }));

@@ -12,6 +12,7 @@ use crate::clock::Now;
 use crate::config::{self, Checked};
 use crate::error::Error;
 use crate::hooks::{Chain, Hook};
+use crate::l4::{TcpGate, Ties};
 use crate::l7::Proxy;
 use crate::lifecycle::{
     Asked, BoundListener, Control, Inheritance, Start, Tickets, bounds, first_answers, protocols,
@@ -110,23 +111,31 @@ impl Steadfast {
         let mut proxy = HttpProxy::new(proxy, Arc::new(server_conf_copy(&conf)));
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
-        let (mut listeners, mut bound) = (Vec::new(), Vec::new());
+        let (mut doors, mut gates, mut bound) = (Vec::new(), Vec::new(), Vec::new());
+        let ties = Arc::<Ties>::default();
         for (index, (socket, listener)) in sockets.into_iter().enumerate() {
+            let (name, address) = (listener.name.clone(), listener.address);
+            let facts =
+                Arc::new(ListenerFacts { name: name.clone(), index, acceptance: Acceptance::default() });
+            if listener.layer4.is_some() {
+                gates.push((socket, Arc::new(TcpGate::new(facts, &current, &counts, &ties))));
+                bound.push(BoundListener::without_door(name, address));
+                continue;
+            }
             let tickets = Tickets::new(&listener)?;
             let protocols = protocols(&listener, &tickets)?;
-            let facts =
-                ListenerFacts { name: listener.name.clone(), index, acceptance: Acceptance::default() };
-            let door =
-                Door::new(Arc::clone(&proxy), Arc::new(facts), bounds(&listener), protocols, Arc::default());
-            bound.push(BoundListener::new(&door, listener.address, tickets));
-            listeners.push((socket, Arc::new(door)));
+            let door = Door::new(Arc::clone(&proxy), facts, bounds(&listener), protocols, Arc::default());
+            bound.push(BoundListener::new(&door, address, tickets));
+            doors.push((socket, Arc::new(door)));
         }
         let (control, changed) =
             Control::new(self.source, Arc::clone(&current), Arc::clone(&keeper), bound, start);
         let control = Arc::new(control);
         first_answers(&control);
         Ok(Bound {
-            doors: listeners,
+            doors,
+            gates,
+            ties,
             current,
             counts,
             recent: recent.unwrap_or_default(),

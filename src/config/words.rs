@@ -69,9 +69,10 @@ impl<T: Words> JsonSchema for Word<T> {
 }
 
 /// What a listener speaks.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Protocol {
     Http,
+    Tcp,
 }
 
 /// The lowest TLS version: whether it is 1.2.
@@ -133,8 +134,8 @@ pub(super) enum OnEmpty {
 }
 
 impl Words for Protocol {
-    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http)];
-    const LATER: &'static [&'static str] = &["https", "tls", "tcp", "udp"];
+    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http), ("tcp", Self::Tcp)];
+    const LATER: &'static [&'static str] = &["https", "tls", "udp"];
 }
 
 impl Words for TlsVersion {

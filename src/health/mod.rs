@@ -15,5 +15,5 @@ mod state;
 pub use active::{Check, CheckSpec};
 pub use monitor::{Monitor, Watched};
 pub use passive::probe_suspect;
-pub use probe::{HttpProbe, probe_http, probe_tcp};
+pub use probe::{HttpProbe, is_our_shortage, probe_http, probe_tcp};
 pub use state::{Observation, RiseFall};

@@ -45,11 +45,15 @@ pub async fn probe_tcp(address: SocketAddr, limit: Duration) -> Observation {
     }
 }
 
-/// Running out of our own resources must not take every backend down at once.
 fn not_connected(error: &io::Error) -> Observation {
-    let ours = matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory)
-        || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::EAGAIN));
-    if ours { Observation::Untried } else { Observation::Unreachable }
+    if is_our_shortage(error) { Observation::Untried } else { Observation::Unreachable }
+}
+
+/// Whether a connection failed because descriptors, ports or memory of our own have run out: that must not take every
+/// backend down at once.
+pub fn is_our_shortage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory)
+        || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::EAGAIN))
 }
 
 /// Sends a GET and reads the status line, all within `limit`.

@@ -19,10 +19,17 @@ pub(crate) struct BoundListener {
     pub(crate) name: ListenerName,
     /// As the configuration has it; the port may be 0.
     pub(crate) address: SocketAddr,
-    /// What the door goes by, from the next connection on.
-    pub(crate) bounds: Arc<ArcSwap<Bounds>>,
-    /// What the door speaks, from the next connection on.
-    pub(crate) protocols: Arc<ArcSwap<Protocols>>,
+    /// What its door goes by; `None`: layer 4 has no door, and goes by the snapshot.
+    door: Option<BoundDoor>,
+}
+
+/// The door of a listener.
+#[derive(Debug)]
+struct BoundDoor {
+    /// What it goes by, from the next connection on.
+    bounds: Arc<ArcSwap<Bounds>>,
+    /// What it speaks, from the next connection on.
+    protocols: Arc<ArcSwap<Protocols>>,
     /// What session tickets are sealed with, and for which clients.
     tickets: Mutex<Tickets>,
 }
@@ -33,19 +40,25 @@ impl BoundListener {
     where
         A: HttpServerApp + Send + Sync + 'static,
     {
-        Self {
-            name: door.facts().name.clone(),
-            address,
-            bounds: Arc::clone(door.bounds()),
-            protocols: Arc::clone(door.protocols()),
-            tickets: Mutex::new(tickets),
-        }
+        let bounds = Arc::clone(door.bounds());
+        let protocols = Arc::clone(door.protocols());
+        let name = door.facts().name.clone();
+        Self { name, address, door: Some(BoundDoor { bounds, protocols, tickets: Mutex::new(tickets) }) }
     }
 
-    /// What it would speak by another configuration. Changes nothing.
-    pub(super) fn next_protocols(&self, listener: &Listener) -> Result<(Protocols, Tickets), TlsError> {
-        let tickets = self.tickets.lock().clone().for_clients(listener)?;
-        Ok((protocols(listener, &tickets)?, tickets))
+    /// A listener of layer 4.
+    pub(crate) fn without_door(name: ListenerName, address: SocketAddr) -> Self {
+        Self { name, address, door: None }
+    }
+
+    /// What its door would speak by another configuration, if it has one. Changes nothing.
+    pub(super) fn next_protocols(
+        &self,
+        listener: &Listener,
+    ) -> Result<Option<(Protocols, Tickets)>, TlsError> {
+        let Some(door) = &self.door else { return Ok(None) };
+        let tickets = door.tickets.lock().clone().for_clients(listener)?;
+        Ok(Some((protocols(listener, &tickets)?, tickets)))
     }
 
     /// Whether the configuration means this one.
@@ -60,15 +73,19 @@ impl BoundListener {
             Some(listener) if listener.address != self.address => {
                 Some(format!("listener `{}` was on {}", self.name, self.address))
             }
+            Some(listener) if listener.layer4.is_none() != self.door.is_some() => {
+                Some(format!("listener `{}` spoke another protocol", self.name))
+            }
             Some(_) => None,
         }
     }
 
     /// Goes by the configuration from the next connection on.
-    pub(super) fn follow(&self, listener: &Listener, (protocols, tickets): (Protocols, Tickets)) {
-        self.bounds.store(Arc::new(bounds(listener)));
-        self.protocols.store(Arc::new(protocols));
-        *self.tickets.lock() = tickets;
+    pub(super) fn follow(&self, listener: &Listener, next: Option<(Protocols, Tickets)>) {
+        let (Some(door), Some((protocols, tickets))) = (&self.door, next) else { return };
+        door.bounds.store(Arc::new(bounds(listener)));
+        door.protocols.store(Arc::new(protocols));
+        *door.tickets.lock() = tickets;
     }
 }
 

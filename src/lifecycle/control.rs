@@ -22,7 +22,7 @@ use crate::clock::Now;
 use crate::config::checked::{Backend, BackendState, Listener, Pool, Secret};
 use crate::config::{self, Checked, Problems};
 use crate::discovery::Spec;
-use crate::names::{BackendId, PoolName};
+use crate::names::{BackendId, ListenerName, PoolName};
 use crate::pool::{Cause, Health};
 use crate::snapshot::{Current, LogError, Logs, Secrets, SecretsError, Snapshot, discovered};
 use crate::store::Keeper;
@@ -192,9 +192,9 @@ impl Control {
         )
     }
 
-    /// The addresses of the bound listeners, as the configuration has them, in their order.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|bound| bound.address).collect()
+    /// The address of a bound listener, as the configuration has it.
+    pub(crate) fn address(&self, listener: &ListenerName) -> Option<SocketAddr> {
+        self.listeners.iter().find(|bound| bound.name == *listener).map(|bound| bound.address)
     }
 
     /// The file that it reloads from.

@@ -11,6 +11,7 @@
 //!
 //! May use `tls`, `names` and `clock`; the application behind the door is a type parameter.
 
+mod accept;
 mod acceptance;
 mod bind;
 mod body_clock;
@@ -30,6 +31,7 @@ mod transport;
 mod unix;
 mod welcome;
 
+pub(crate) use accept::{accept, on_own_thread};
 pub use acceptance::{Acceptance, Accepting};
 pub use bind::{BindError, bind};
 pub use body_clock::BodyClock;

@@ -2,16 +2,13 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::apps::HttpServerApp;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
-use tokio::time::timeout;
 
-use super::acceptance::Accepting;
-use super::counts::{Slot, add};
+use super::accept::on_own_thread;
 use super::door::Door;
 
 /// All HTTP listeners.
@@ -72,62 +69,15 @@ impl<A: HttpServerApp + Send + Sync + 'static> Service for HttpListeners<A> {
 async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     socket: TcpListener,
     door: Arc<Door<A>>,
-    mut shutdown: ShutdownWatch,
-) {
-    let listener = match tokio::net::TcpListener::from_std(socket) {
-        Ok(listener) => listener,
-        Err(error) => return log::error!("{}: cannot accept: {error}", door.facts().name),
-    };
-    let mut acceptance = door.facts().acceptance.subscribe();
-    loop {
-        let accepting = *acceptance.borrow_and_update();
-        let accepted = match accepting {
-            Accepting::Yes => tokio::select! {
-                accepted = listener.accept() => accepted,
-                _ = acceptance.changed() => continue,
-                _ = shutdown.wait_for(|stopping| *stopping) => return,
-            },
-            Accepting::Paused => tokio::select! {
-                _ = acceptance.changed() => continue,
-                _ = shutdown.wait_for(|stopping| *stopping) => return,
-            },
-            // Whoever waits already is served; then nobody is.
-            Accepting::Closing => match timeout(Duration::ZERO, listener.accept()).await {
-                Ok(accepted) => accepted,
-                Err(_) => return,
-            },
-        };
-        match accepted {
-            Ok((tcp, _)) => {
-                // Without a place the connection is closed at once: a bound must cost nothing.
-                if let Some(slot) = door.counts().enter(door.connection_limit()) {
-                    start(tcp, Arc::clone(&door), slot, shutdown.clone());
-                }
-            }
-            Err(error) => {
-                add(&door.counts().over_limit);
-                log::warn!("{}: cannot accept: {error}; raise the limit of open files", door.facts().name);
-                // Out of file descriptors: give connections time to end instead of spinning.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-}
-
-/// Serves the connection on one of the service's threads, and registers the socket with that thread's own
-/// reactor: woken across threads, each read would cost more.
-fn start<A: HttpServerApp + Send + Sync + 'static>(
-    tcp: tokio::net::TcpStream,
-    door: Arc<Door<A>>,
-    slot: Slot,
     shutdown: ShutdownWatch,
 ) {
-    let _ = tcp.set_nodelay(true);
-    let Ok(tcp) = tcp.into_std() else { return };
-    pingora_runtime::current_handle().spawn(async move {
-        let _slot = slot;
-        if let Ok(tcp) = tokio::net::TcpStream::from_std(tcp) {
+    let start = |tcp, slot| {
+        let (door, shutdown) = (Arc::clone(&door), shutdown.clone());
+        on_own_thread(tcp, async move |tcp| {
+            let _slot = slot;
             door.serve(tcp, shutdown).await;
-        }
-    });
+        });
+    };
+    let limit = || door.connection_limit();
+    super::accept::accept(socket, door.facts(), door.counts(), limit, shutdown.clone(), start).await;
 }

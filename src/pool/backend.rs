@@ -141,6 +141,12 @@ impl Pool {
         self.ring.find(key, |index| index != gone && self.takes_new(index, now))
     }
 
+    /// The first backend from `key` on that takes new sessions and has room; where none has, the successor, to be waited
+    /// for.
+    pub fn successor_with_room(&self, key: u64, now: Now) -> Option<BackendIndex> {
+        self.ring.find(key, |index| self.welcomes(index, now)).or_else(|| self.successor(key, now))
+    }
+
     /// Counts a new session.
     pub fn note_assigned(&self, index: BackendIndex) {
         if let Some(backend) = self.backend(index) {

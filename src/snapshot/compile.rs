@@ -6,6 +6,7 @@ use std::time::Duration;
 use pingora::upstreams::peer::HttpPeer;
 use siphasher::sip::SipHasher24;
 
+use super::layer4;
 use super::logs::Logs;
 use super::secrets::Secrets;
 use super::served::{RetryPolicy, ServedListener, ServedPool, Snapshot};
@@ -41,6 +42,7 @@ impl Snapshot {
 
 fn listener(listener: checked::Listener, logs: &Logs, earlier: Option<&ServedListener>) -> ServedListener {
     let certificates = certificates(&listener);
+    let layer4 = layer4::listener(&listener);
     ServedListener {
         name: listener.name,
         routes: super::routes::table(listener.routes),
@@ -51,6 +53,7 @@ fn listener(listener: checked::Listener, logs: &Logs, earlier: Option<&ServedLis
         body_timeout: listener.timeouts.body,
         write_timeout: listener.timeouts.write,
         access_log: listener.access_log.and_then(|log| logs.of(log)),
+        layer4,
         meter: earlier.map(|earlier| earlier.meter.clone()).unwrap_or_default(),
     }
 }
@@ -96,6 +99,8 @@ fn served(
     let shared = engine.map(|engine| shared(&table, self::engine(engine), earlier));
     let kept = (config.affinity.learn.persist && binds).then_some(table);
     let drains = drains(&config);
+    let (flows, connect_timeout) =
+        (config.affinity.source_address.map(layer4::flows), config.timeouts.connect);
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
@@ -140,6 +145,8 @@ fn served(
         kept,
         shared,
         book,
+        flows,
+        connect_timeout,
         meter,
     }
 }

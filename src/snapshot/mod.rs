@@ -9,6 +9,7 @@
 mod compile;
 mod current;
 mod discovered;
+mod layer4;
 mod logs;
 mod routes;
 mod secrets;
@@ -16,6 +17,7 @@ mod served;
 
 pub use current::Current;
 pub use discovered::discovered;
+pub use layer4::{ServedLayer4, ServedTcp};
 pub use logs::{LogError, Logs};
 pub use secrets::{Secrets, SecretsError};
 pub use served::{RetryPolicy, ServedListener, ServedPool, Snapshot};

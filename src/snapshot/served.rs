@@ -7,8 +7,9 @@ use http::HeaderName;
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
+use super::layer4::ServedLayer4;
 use super::logs::Logs;
-use crate::affinity::Policy;
+use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
 use crate::names::{BackendIndex, ListenerName, PoolName};
@@ -88,6 +89,8 @@ pub struct ServedListener {
     pub certificates: Vec<(String, i64)>,
     /// Its access log.
     pub access_log: Option<AccessLog>,
+    /// What it speaks instead of HTTP, if it does not.
+    pub layer4: Option<ServedLayer4>,
     /// Counts what it answers by itself.
     pub meter: ListenerMeter,
 }
@@ -113,6 +116,10 @@ pub struct ServedPool {
     pub shared: Option<Arc<SharedTable>>,
     /// What became of its sessions.
     pub book: SessionBook,
+    /// In a pool of layer 4: how clients are told apart. `policy.learned` is its flow table.
+    pub flows: Option<FlowPolicy>,
+    /// For a connection to a backend.
+    pub connect_timeout: Duration,
     /// What its requests came to.
     pub meter: PoolMeter,
 }

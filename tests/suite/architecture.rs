@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "lifecycle",
         &["config", "snapshot", "store", "affinity", "pool", "health", "discovery", "listen", "tls"],
     ),
-    ("l4", &["snapshot", "route", "affinity", "pool", "telemetry", "listen"]),
+    ("l4", &["snapshot", "route", "affinity", "pool", "health", "telemetry", "listen"]),
     ("discovery", &["pool"]),
     (
         "admin",

@@ -31,11 +31,17 @@ impl Program {
 
     /// Starts it with further lines of YAML for the pool.
     pub(crate) fn start_with(apps: &[App], pool: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let port = Port::reserve();
+        let text = text(port.address(), apps, pool);
+        Self::run(port, &text)
+    }
+
+    /// Starts it with a configuration that listens at that port.
+    pub(crate) fn run(port: Port, text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let address = port.address();
         let log = fs::File::create(folder.path().join("log")).unwrap();
-        fs::write(folder.path().join("steadfast.yaml"), text(address, apps, pool)).unwrap();
+        fs::write(folder.path().join("steadfast.yaml"), text).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_steadfast"))
             .args(["run", "-c", "steadfast.yaml"])
             .current_dir(folder.path())

@@ -99,6 +99,11 @@ impl Learned {
         (self.capacity, self.idle) == (capacity, idle)
     }
 
+    /// How long a session may be unused.
+    pub fn idle(&self) -> Duration {
+        self.idle
+    }
+
     /// How many sessions it has room for that the application has started; beside them, an eighth of that for those that
     /// only clients have named.
     pub fn capacity(&self) -> usize {

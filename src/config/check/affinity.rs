@@ -1,6 +1,6 @@
 //! Affinity: attributes that browsers take together, names that do not collide, and the traps.
 
-use super::{Surroundings, shared, size};
+use super::{Surroundings, layer4, shared, size};
 use crate::config::checked::{Affinity, AffinityMode, Insert, LbCookie, Learn, SameSite, Toggle};
 use crate::config::collections::OneOrMany;
 use crate::config::model;
@@ -60,11 +60,15 @@ pub(super) fn discovery_suits_route_suffix(
 }
 
 /// Checks a pool's affinity.
-pub(super) fn affinity(affinity: Spanned<model::Affinity>, around: &Surroundings<'_>) -> Option<Affinity> {
+pub(super) fn affinity(
+    affinity: Spanned<model::Affinity>,
+    layer4: bool,
+    around: &Surroundings<'_>,
+) -> Option<Affinity> {
     let affinity = affinity.value?;
     let place = affinity.mode.place.clone();
     let mode = affinity.mode.value.map(|Word(mode)| mode);
-    warn_of_the_trap(mode, &place, around);
+    warn_of_the_trap(mode, layer4, &place, around);
     let cookies = application_cookies(affinity.application_cookie, mode, around);
     // What others learned is known to them alone, and only a suffix of the application's own tells more.
     let alone = affinity.learn.get().is_some_and(|learn| matches!(learn.shared.get(), Some(None)));
@@ -73,6 +77,12 @@ pub(super) fn affinity(affinity: Spanned<model::Affinity>, around: &Surroundings
         && alone;
     let cookie = cookie(affinity.load_balancer_cookie, cookies.as_deref(), only_learned, around);
     let learn = affinity.learn.value;
+    let source = layer4::source_address(&affinity.source_address);
+    let mut learn = self::learn(learn?, mode, around)?;
+    let (source_address, idle) = source?;
+    if layer4 {
+        learn.idle = idle;
+    }
     Some(Affinity {
         mode: mode?,
         application_cookies: cookies?,
@@ -81,17 +91,22 @@ pub(super) fn affinity(affinity: Spanned<model::Affinity>, around: &Surroundings
         query: affinity.query.value?.map(|name| name.0),
         route_suffix: affinity.route_suffix.value?.0,
         first_contact: affinity.first_contact.value?.0,
-        learn: self::learn(learn?, mode, around)?,
+        learn,
         cookie: cookie?,
         release_on_logout: affinity.release.value?.0.0,
         on_lost_backend: affinity.on_lost_backend.value?.0,
         fail_back: affinity.fail_back.value?.0.0,
         suspect_hold: affinity.suspect_hold.value?.0,
+        source_address: layer4.then_some(source_address),
     })
 }
 
-fn warn_of_the_trap(mode: Option<AffinityMode>, place: &Place, around: &Surroundings<'_>) {
-    if mode == Some(AffinityMode::Hash) {
+fn warn_of_the_trap(mode: Option<AffinityMode>, layer4: bool, place: &Place, around: &Surroundings<'_>) {
+    if mode == Some(AffinityMode::Hash) && layer4 {
+        let message = "`mode: hash` moves clients with each change of backends";
+        let help = "`mode: bind` remembers where each client is, and moves nobody whose backend is alive";
+        around.warn(Code::Trap, place, message, help);
+    } else if mode == Some(AffinityMode::Hash) {
         let message = "`mode: hash` loses the first session of most clients";
         let help = "the first request has no session id and goes anywhere; the hash of the id that this backend \
                     then makes leads elsewhere, where nobody knows it. `mode: bind` keeps the session where it began";

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{Surroundings, all, routes, size};
+use super::{Surroundings, all, layer4, routes, size};
 use crate::config::checked::{AccessLog, Listener, ListenerLimits, ListenerTimeouts};
 use crate::config::collections::Named;
 use crate::config::model;
@@ -70,8 +70,10 @@ fn unused_pools(
     let Some(Named(pools)) = pools.get() else { return };
     let mut used = Vec::new();
     for listener in listeners {
-        let Some(routes) = listener.get().and_then(|listener| listener.routes.get()) else { return };
-        let Some(names) = routes::pools_named(routes) else { return };
+        let Some(listener) = listener.get() else { return };
+        let Some(routes) = listener.routes.get() else { return };
+        let Some(mut names) = routes::pools_named(routes) else { return };
+        names.extend(listener.pool.get().and_then(Option::as_ref));
         if names.is_empty()
             || names.iter().any(|name| !pools.iter().any(|(pool, _)| pool.get() == Some(name)))
         {
@@ -94,6 +96,8 @@ fn listener(
     log_of_all: Option<&AccessLog>,
     around: &Surroundings<'_>,
 ) -> Option<Listener> {
+    let listener = listener.value?;
+    let layer4 = layer4::listener(&listener, pools, around);
     let model::Listener {
         name,
         protocol,
@@ -106,16 +110,23 @@ fn listener(
         timeouts,
         access_log,
         routes,
-    } = listener.value?;
-    let routes = routes::routes(routes, pools, around);
+        ..
+    } = listener;
+    let routes = match protocol.value {
+        Some(Word(Protocol::Tcp)) => Some(Vec::new()),
+        // Where it is a slip, what the routes say is still looked at.
+        None if !routes.given => None,
+        Some(Word(Protocol::Http)) | None => routes::routes(routes, pools, around),
+    };
     let tls = super::tls::tls(tls, around);
     let http2 = super::tls::http2(http2, around);
     let proxy_protocol = self::proxy_protocol(proxy_protocol, around);
     let access_log = match access_log.get() {
+        // A line is made of a request.
+        Some(None) if matches!(protocol.value, Some(Word(Protocol::Tcp))) => Some(None),
         Some(None) => Some(log_of_all.cloned()),
         Some(Some(_)) | None => super::log::access_log(access_log, around),
     };
-    let Word(Protocol::Http) = protocol.value?;
     Some(Listener {
         name: ListenerName::new(&name.value?.0),
         address: address.value?.0,
@@ -127,6 +138,7 @@ fn listener(
         timeouts: self::timeouts(timeouts)?,
         access_log: access_log?,
         routes: routes?,
+        layer4: layer4?,
     })
 }
 

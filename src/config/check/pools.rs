@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::layer4::Layer4Pools;
 use super::{Surroundings, affinity, all, count, discovery, health, size};
 use crate::config::checked::{
     Backend, BackendState, Balance, Drain, Pool, PoolLimits, PoolTimeouts, Retries,
@@ -18,7 +19,11 @@ use crate::names::{BackendId, PoolName};
 const MAX_BACKENDS: usize = 65_535;
 
 /// Checks all pools.
-pub(super) fn pools(pools: Spanned<Named<model::Pool>>, around: &Surroundings<'_>) -> Option<Vec<Pool>> {
+pub(super) fn pools(
+    pools: Spanned<Named<model::Pool>>,
+    layer4: &Layer4Pools,
+    around: &Surroundings<'_>,
+) -> Option<Vec<Pool>> {
     let Named(entries) = pools.value?;
     if entries.is_empty() {
         around.error(
@@ -30,10 +35,15 @@ pub(super) fn pools(pools: Spanned<Named<model::Pool>>, around: &Surroundings<'_
         return None;
     }
     affinity::cookie_names_differ(&entries, around);
-    all(entries.into_iter().map(|(name, pool)| self::pool(name, pool.value?, around)))
+    all(entries.into_iter().map(|(name, pool)| self::pool(name, pool.value?, layer4, around)))
 }
 
-fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Option<Pool> {
+fn pool(
+    name: Spanned<Name>,
+    pool: model::Pool,
+    layer4: &Layer4Pools,
+    around: &Surroundings<'_>,
+) -> Option<Pool> {
     let model::Pool {
         backends,
         discovery,
@@ -51,7 +61,7 @@ fn pool(name: Spanned<Name>, pool: model::Pool, around: &Surroundings<'_>) -> Op
     let discovered = discovery.value.as_ref().is_none_or(Option::is_some);
     let backends = self::backends(backends, discovered, around);
     let discovery = discovery::discovery(discovery, around);
-    let affinity = affinity::affinity(affinity, around);
+    let affinity = affinity::affinity(affinity, layer4.has(&name), around);
     let health = health::health(health, around);
     Some(Pool {
         name: PoolName::new(&name.value?.0),

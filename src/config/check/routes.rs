@@ -19,8 +19,13 @@ pub(super) fn routes(
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<Vec<Route>> {
-    let place = routes.place;
+    let (place, given) = (routes.place, routes.given);
     let routes = routes.value?;
+    if !given {
+        let help = "add `routes: [{ pool: NAME }]` here";
+        around.error(Code::MissingKey, &place, "`routes` is missing", help);
+        return None;
+    }
     if routes.is_empty() {
         let message = "`routes` is empty: no request would be served";
         around.error(Code::MissingKey, &place, message, "add `{ pool: NAME }`");
@@ -64,17 +69,17 @@ fn route(
 ) -> Option<Route> {
     let model::Route { name, r#match, pool } = route;
     let matcher = matcher(r#match, around);
-    let pool = self::pool(&pool, pools, around);
+    let pool = pool.get().and_then(|name| self::pool(name, &pool.place, pools, around));
     Some(Route { name: name.value?.map(|Name(name)| name), matcher: matcher?, pool: pool? })
 }
 
 /// The index of the pool that is named.
-fn pool(
-    name: &Spanned<Name>,
+pub(super) fn pool(
+    name: &Name,
+    place: &Place,
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<usize> {
-    let (place, name) = (&name.place, name.get()?);
     let Named(pools) = pools.get()?;
     let found = pools.iter().position(|(pool, _)| pool.get() == Some(name));
     // That there is no pool at all is said once, where the pools should be.

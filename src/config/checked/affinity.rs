@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Secret;
+use super::{Secret, SourceAddress};
 
 /// How a session stays on its backend.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,8 @@ pub struct Affinity {
     pub fail_back: bool,
     /// How long a request waits for the probe of a suspect backend that holds its session. Default 250 ms.
     pub suspect_hold: Duration,
+    /// In a pool of layer 4: how clients are told apart. How long they are known, says `learn.idle`.
+    pub source_address: Option<SourceAddress>,
 }
 
 /// Affinity modes.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{AccessLog, Route};
+use super::{AccessLog, Layer4, Route};
 use crate::names::ListenerName;
 use crate::tls::ServerSettings;
 
@@ -28,10 +28,12 @@ pub struct Listener {
     pub limits: ListenerLimits,
     /// Bounds on how long a client may take.
     pub timeouts: ListenerTimeouts,
-    /// Its access log, if it has one.
+    /// Its access log, if it has one. None at layer 4.
     pub access_log: Option<AccessLog>,
-    /// Tried in order; the first that matches wins.
+    /// Tried in order; the first that matches wins. Empty at layer 4.
     pub routes: Vec<Route>,
+    /// What it speaks instead of HTTP, if it does not.
+    pub layer4: Option<Layer4>,
 }
 
 /// TLS on a listener.

@@ -4,6 +4,7 @@
 
 mod affinity;
 mod health;
+mod layer4;
 mod listener;
 mod log;
 mod pool;
@@ -18,6 +19,7 @@ pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
 pub use self::health::{Check, Health, HttpCheck, Passive};
+pub use self::layer4::{Layer4, SourceAddress, Tcp};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
 pub use self::log::{AccessLog, Facility, LogDestination, LogFormat, Matter, Piece, Rotation, SyslogAddress};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};

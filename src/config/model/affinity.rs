@@ -1,8 +1,9 @@
 //! `pools.NAME.affinity`: how a session stays on its backend.
 
+use super::SourceAddress;
 use crate::config::checked::{AffinityMode, FirstContact, Insert, OnLostBackend};
 use crate::config::collections::OneOrMany;
-use crate::config::read::{instead, keys};
+use crate::config::read::keys;
 use crate::config::text::{CookieName, Domain, FilePath, HeaderName, ParameterName, Switch, Text};
 use crate::config::units::{Time, TimeOrZero, Whole};
 use crate::config::words::{FailBack, Partitioned, Release, SameSiteOrFollow, Secure, Word};
@@ -41,8 +42,9 @@ keys! {
         fail_back: Word<FailBack> = "never",
         /// How long a request waits, when its session's backend has just failed, for a probe to decide; `0s`: not at all.
         suspect_hold: TimeOrZero = "250ms",
+        /// At layer 4: clients are told apart by their address.
+        source_address: SourceAddress = "{}",
     }
-    refused [instead("source_address", "remove it; `first_contact: client` places new clients by their address")]
 }
 
 keys! {

@@ -1,8 +1,8 @@
 //! `listeners`: where clients arrive.
 
-use super::{AccessLog, Http2, ListenerTls, ProxyProtocol, Route};
+use super::{AccessLog, Http2, ListenerTls, ProxyProtocol, Route, Tcp};
 use crate::config::network::{Address, Network};
-use crate::config::read::{Spanned, instead, keys};
+use crate::config::read::{Spanned, keys};
 use crate::config::text::Name;
 use crate::config::units::{Bytes, Time, Whole};
 use crate::config::words::{Protocol, Word};
@@ -12,7 +12,7 @@ keys! {
     struct Listener {
         /// Its name in log and metrics, unique.
         name: Name,
-        /// What is spoken here.
+        /// What is spoken here: `http`, or any protocol over `tcp`.
         protocol: Word<Protocol> = "http",
         /// IP address and port to listen on, such as `0.0.0.0:8080` or `[::]:8080`.
         address: Address,
@@ -28,14 +28,16 @@ keys! {
         limits: Limits = "{}",
         /// Bounds on how long a client may take.
         timeouts: Timeouts = "{}",
-        /// Its own access log, in place of the one for all listeners; null: as that says.
+        /// For `http`: its own access log, in place of the one for all listeners; null: as that says.
         access_log: Option<AccessLog> = "null",
-        /// Tried in order; the first that takes a request says what becomes of it. Where none does, the answer is 404.
-        routes: Vec<Spanned<Route>>,
+        /// For `http`: tried in order; the first that takes a request says what becomes of it. Where none does, the answer is
+        /// 404. At least one.
+        routes: Vec<Spanned<Route>> = "[]",
+        /// For `tcp`: the pool that every connection goes to; null: none.
+        pool: Option<Name> = "null",
+        /// For `tcp`: how connections are kept.
+        tcp: Tcp = "{}",
     }
-    refused [
-        instead("pool", "write `routes: [{ pool: NAME }]`"),
-    ]
 }
 
 keys! {

@@ -1,0 +1,158 @@
+//! Flows: which backend serves a client of layer 4, who shows nothing but an address, and why. Pure.
+//!
+//! A client goes where the hash of its address leads, on every replica, and is remembered there: the learned table is
+//! the flow table. So backends may come and go without moving a client that is known, while its own is alive.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::decide::{Circumstance, Decision, Refusal, Verdict};
+use super::learned::Origin;
+use super::policy::{Mode, Policy};
+use super::session::SessionDigest;
+use super::unsure::{Unsure, unsure_of};
+use crate::clock::Now;
+use crate::names::{BackendIndex, BackendTag, Outcome, Reason};
+use crate::pool::{Algorithm, HashSeed, Pool};
+
+/// How clients of a pool are told apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlowPolicy {
+    /// Bits of an IPv4 address that count, at most 32.
+    pub ipv4_prefix: u8,
+    /// Bits of an IPv6 address that count, at most 128.
+    pub ipv6_prefix: u8,
+}
+
+/// A client of layer 4: a keyed digest of what tells it apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flow(SessionDigest);
+
+/// What became of a client's session when its connection stood.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlowNote {
+    /// What happened to it.
+    pub outcome: Outcome,
+    /// The backend that it has left.
+    pub moved_from: Option<BackendTag>,
+}
+
+impl FlowPolicy {
+    /// The client at an address.
+    pub fn by_address(&self, client: IpAddr, seed: &HashSeed) -> Flow {
+        let mut key = [0; 17];
+        let (family, network) = match client.to_canonical() {
+            IpAddr::V4(client) => {
+                let kept = u32::MAX.checked_shl(32 - u32::from(self.ipv4_prefix.min(32))).unwrap_or(0);
+                (4, Ipv6Addr::from_bits((client.to_bits() & kept).into()))
+            }
+            IpAddr::V6(client) => {
+                let kept = u128::MAX.checked_shl(128 - u32::from(self.ipv6_prefix.min(128))).unwrap_or(0);
+                (6, Ipv6Addr::from_bits(client.to_bits() & kept))
+            }
+        };
+        let bytes = [family].into_iter().chain(network.octets());
+        key.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        Flow(SessionDigest::of(seed, &key))
+    }
+}
+
+impl Flow {
+    /// The key of the flow table.
+    pub fn digest(&self) -> &SessionDigest {
+        &self.0
+    }
+
+    /// What to ask other replicas before it is decided; `None`: what is known here is good enough.
+    pub fn unsure(&self, policy: &Policy, pool: &Pool, now: Now) -> Option<Unsure> {
+        unsure_of([self.0].into_iter().collect(), policy, pool, now)
+    }
+
+    /// Decides where the client goes.
+    pub fn decide(&self, policy: &Policy, pool: &Pool, at: Circumstance) -> Verdict {
+        let key = self.0.ring_key();
+        match policy.mode {
+            Mode::Bind => {}
+            Mode::Hash => return to(pool.successor(key, at.now), Reason::Hash),
+            Mode::None => return to(pool.place(at.draw, at.now, at.draw), Reason::New),
+        }
+        let Some(home) = policy.learned.find(&self.0, at.now) else {
+            return self.first_choice(policy, pool, at);
+        };
+        if let Some(index) = pool.find_tag(home)
+            && let Some(backend) = pool.backend(index)
+        {
+            if backend.takes_existing(at.now, at.held) {
+                return to(Some(index), Reason::Learned);
+            }
+            if backend.is_suspect(at.now) && backend.takes_existing(at.now, true) {
+                return Verdict::Hold(index);
+            }
+        }
+        if !policy.moves {
+            return Verdict::Refuse(Refusal::LostBackend);
+        }
+        to(pool.successor(key, at.now), Reason::Moved)
+    }
+
+    fn first_choice(&self, policy: &Policy, pool: &Pool, at: Circumstance) -> Verdict {
+        let key = self.0.ring_key();
+        let choice = match pool.algorithm() {
+            // Without a bound on the load, so that replicas agree without a word.
+            Algorithm::ConsistentHash => pool.successor_with_room(key, at.now),
+            Algorithm::RoundRobin | Algorithm::Random | Algorithm::LeastConnections => {
+                let welcome = |index: &BackendIndex| pool.welcomes(*index, at.now);
+                let remembered = policy.contacts.find(key, at.now).filter(welcome);
+                remembered.or_else(|| pool.place(key, at.now, at.draw))
+            }
+        };
+        to(choice, Reason::New)
+    }
+
+    /// Remembers a choice whose connection is about to be made, so that parallel ones agree.
+    pub fn chosen(&self, decision: &Decision, policy: &Policy, now: Now) {
+        if decision.reason == Reason::New && policy.mode == Mode::Bind {
+            policy.contacts.note(self.0.ring_key(), decision.backend, now);
+        }
+    }
+
+    /// Remembers that the client is served there, and says what that means. `origin`: whether its address is proven.
+    pub fn note(
+        &self,
+        decision: &Decision,
+        policy: &Policy,
+        pool: &Pool,
+        origin: Origin,
+        now: Now,
+    ) -> FlowNote {
+        let kept = FlowNote { outcome: Outcome::Kept, moved_from: None };
+        let (Mode::Bind, Some(backend)) = (policy.mode, pool.backend(decision.backend)) else { return kept };
+        match decision.reason {
+            Reason::New => {
+                pool.note_assigned(decision.backend);
+                // Of parallel first connections, the first one that stands has decided.
+                if policy.learned.peek(&self.0, now).is_some() {
+                    return kept;
+                }
+                policy.learned.learn(&self.0, backend.tag(), origin, now);
+                FlowNote { outcome: Outcome::Started, moved_from: None }
+            }
+            Reason::Moved if policy.fails_back => kept,
+            Reason::Moved => {
+                let moved_from = policy.learned.peek(&self.0, now);
+                if moved_from == Some(backend.tag()) {
+                    return kept;
+                }
+                policy.learned.learn(&self.0, backend.tag(), origin, now);
+                FlowNote { outcome: Outcome::Moved, moved_from }
+            }
+            Reason::Route | Reason::LbCookie | Reason::Learned | Reason::Conflict | Reason::Hash => kept,
+        }
+    }
+}
+
+fn to(backend: Option<BackendIndex>, reason: Reason) -> Verdict {
+    match backend {
+        Some(backend) => Verdict::To(Decision { backend, reason, token: None }),
+        None => Verdict::Refuse(Refusal::NoBackend),
+    }
+}

@@ -1,0 +1,196 @@
+//! Layer 4: which pools it uses, and which keys mean nothing there, or nothing anywhere else.
+
+use std::collections::HashSet;
+
+use super::Surroundings;
+use super::routes::pool;
+use crate::config::checked::{Layer4, SourceAddress, Tcp};
+use crate::config::collections::Named;
+use crate::config::model;
+use crate::config::read::Spanned;
+use crate::config::report::{Code, Place};
+use crate::config::text::Name;
+use crate::config::words::{Protocol, Word};
+
+/// The pools that listeners of layer 4 use.
+#[derive(Debug, Default)]
+pub(super) struct Layer4Pools(HashSet<String>);
+
+impl Layer4Pools {
+    pub(super) fn has(&self, name: &Spanned<Name>) -> bool {
+        name.get().is_some_and(|Name(name)| self.0.contains(name))
+    }
+}
+
+/// A key that the file may say, its place, and what to do where it means nothing.
+type Key<'m> = (bool, &'m Place, &'static str);
+
+fn key<'m, T>(spanned: &'m Spanned<T>, help: &'static str) -> Key<'m> {
+    (spanned.given, &spanned.place, help)
+}
+
+/// Finds out who uses which pool, and reports keys of the other layer.
+pub(super) fn pools(
+    listeners: &Spanned<Vec<Spanned<model::Listener>>>,
+    pools: &Spanned<Named<model::Pool>>,
+    around: &Surroundings<'_>,
+) -> Layer4Pools {
+    let (mut layer4, mut http) = (HashSet::new(), HashSet::new());
+    for listener in listeners.get().into_iter().flatten().filter_map(Spanned::get) {
+        match listener.protocol.get() {
+            Some(Word(Protocol::Http)) => http.extend(routed(listener)),
+            Some(Word(Protocol::Tcp)) => {
+                layer4.extend(listener.pool.get().and_then(Option::as_ref).map(|name| name.0.clone()));
+            }
+            None => {}
+        }
+    }
+    for (name, pool) in pools.get().into_iter().flat_map(|Named(pools)| pools) {
+        let (Some(Name(text)), Some(pool)) = (name.get(), pool.get()) else { continue };
+        match (layer4.contains(text), http.contains(text)) {
+            (true, true) => {
+                let message = format!("pool `{text}` serves both `http` and layer 4");
+                let help = "sessions are kept by other means there: write two pools with the same backends";
+                around.error(Code::Conflict, &name.place, message, help);
+            }
+            (true, false) => refuse(http_keys(pool), "means nothing in a pool of layer 4", around),
+            (false, true) => refuse(layer4_keys(pool), "means nothing in a pool of HTTP", around),
+            (false, false) => {}
+        }
+    }
+    Layer4Pools(layer4)
+}
+
+fn routed(listener: &model::Listener) -> impl Iterator<Item = String> {
+    let routes = listener.routes.get().into_iter().flatten();
+    routes.filter_map(|route| Some(route.get()?.pool.get()?.0.clone()))
+}
+
+fn refuse<'m>(keys: impl IntoIterator<Item = Key<'m>>, what: &str, around: &Surroundings<'_>) {
+    for (given, place, help) in keys {
+        if given {
+            around.error(Code::Conflict, place, format!("`{}` {what}", place.name()), help);
+        }
+    }
+}
+
+fn http_keys(pool: &model::Pool) -> Vec<Key<'_>> {
+    const ADDRESS: &str = "remove it: clients are told apart by `source_address`";
+    const IDLE: &str = "remove it, and use `tcp.idle` of the listener";
+    let mut keys = Vec::new();
+    if let Some(affinity) = pool.affinity.get() {
+        keys.extend([
+            key(&affinity.application_cookie, ADDRESS),
+            key(&affinity.path_parameter, ADDRESS),
+            key(&affinity.header, ADDRESS),
+            key(&affinity.query, ADDRESS),
+            key(&affinity.route_suffix, ADDRESS),
+            key(&affinity.first_contact, ADDRESS),
+            key(&affinity.load_balancer_cookie, ADDRESS),
+            key(&affinity.release, ADDRESS),
+        ]);
+        let learn = affinity.learn.get();
+        keys.extend(learn.map(|learn| key(&learn.idle, "remove it, and use `source_address: { idle: … }`")));
+    }
+    if let Some(timeouts) = pool.timeouts.get() {
+        keys.extend([key(&timeouts.read, IDLE), key(&timeouts.write, IDLE), key(&timeouts.idle, IDLE)]);
+    }
+    let retries = pool.retries.get();
+    keys.extend(retries.map(|retries| key(&retries.on, "remove it: only a connect can be tried again")));
+    let balance = pool.balance.get();
+    keys.extend(balance.map(|balance| {
+        key(&balance.load_factor, "remove it: a new client goes by the hash alone, so that replicas agree")
+    }));
+    keys
+}
+
+fn layer4_keys(pool: &model::Pool) -> Vec<Key<'_>> {
+    let help = "remove it: `first_contact: client` places new clients by their address, and their sessions are kept by cookies";
+    pool.affinity.get().map(|affinity| key(&affinity.source_address, help)).into_iter().collect()
+}
+
+/// Checks what a listener of layer 4 says; `Some(None)`: it speaks HTTP.
+#[expect(clippy::option_option, reason = "two different absences")]
+pub(super) fn listener(
+    listener: &model::Listener,
+    pools: &Spanned<Named<model::Pool>>,
+    around: &Surroundings<'_>,
+) -> Option<Option<Layer4>> {
+    let Word(protocol) = listener.protocol.get()?;
+    match protocol {
+        Protocol::Http => {
+            const NEEDS_TCP: &str = "remove it, or write `protocol: tcp`";
+            let keys =
+                [key(&listener.pool, "write `routes: [{ pool: NAME }]`"), key(&listener.tcp, NEEDS_TCP)];
+            refuse(keys, "means nothing with `protocol: http`", around);
+            Some(None)
+        }
+        Protocol::Tcp => {
+            refuse(http_listener_keys(listener), "means nothing with `protocol: tcp`", around);
+            tcp(listener, pools, around).map(Some)
+        }
+    }
+}
+
+fn http_listener_keys(listener: &model::Listener) -> Vec<Key<'_>> {
+    const BYTES: &str = "remove it: what the bytes mean is not looked at";
+    let mut keys = vec![
+        key(&listener.routes, "write `pool: NAME`"),
+        key(&listener.trusted_proxies, "remove it: there are no `X-Forwarded-*` fields at layer 4"),
+        key(&listener.tls, "remove it: TLS is not ended at layer 4, and passes through"),
+        key(&listener.access_log, "remove it: a line is made of a request"),
+        key(&listener.http2, BYTES),
+    ];
+    if let Some(timeouts) = listener.timeouts.get() {
+        const IDLE: &str = "remove it, and use `tcp: { idle: … }`";
+        keys.extend([
+            key(&timeouts.head, BYTES),
+            key(&timeouts.body, BYTES),
+            key(&timeouts.idle, IDLE),
+            key(&timeouts.write, IDLE),
+        ]);
+    }
+    if let Some(limits) = listener.limits.get() {
+        keys.extend([
+            key(&limits.head_bytes, BYTES),
+            key(&limits.header_fields, BYTES),
+            key(&limits.uri_bytes, BYTES),
+            key(&limits.body_bytes, BYTES),
+            key(&limits.handshakes, BYTES),
+        ]);
+    }
+    keys
+}
+
+fn tcp(
+    listener: &model::Listener,
+    pools: &Spanned<Named<model::Pool>>,
+    around: &Surroundings<'_>,
+) -> Option<Layer4> {
+    let Some(name) = listener.pool.get()? else {
+        let message = "a listener of layer 4 needs a `pool`";
+        around.error(Code::MissingKey, &listener.pool.place, message, "add `pool: NAME` here");
+        return None;
+    };
+    let pool = pool(name, &listener.pool.place, pools, around);
+    let tcp = listener.tcp.get()?;
+    Some(Layer4::Tcp(Tcp {
+        pool: pool?,
+        idle: tcp.idle.get()?.0,
+        keepalive: tcp.keepalive.get()?.map(|time| time.0),
+        user_timeout: tcp.user_timeout.get()?.map(|time| time.0),
+    }))
+}
+
+/// How clients are told apart, and for how long they are known.
+pub(super) fn source_address(
+    source: &Spanned<model::SourceAddress>,
+) -> Option<(SourceAddress, std::time::Duration)> {
+    let source = source.get()?;
+    let bits = |bits: u64| u8::try_from(bits).unwrap_or(u8::MAX);
+    let prefixes = SourceAddress {
+        ipv4_prefix: bits(source.ipv4_prefix.get()?.0),
+        ipv6_prefix: bits(source.ipv6_prefix.get()?.0),
+    };
+    Some((prefixes, source.idle.get()?.0))
+}

@@ -1,0 +1,89 @@
+//! The backend of a client, and a place there: decided by `affinity`, carried out here.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::affinity::{Circumstance, Decision, Flow, Refusal, Verdict};
+use crate::clock::Now;
+use crate::names::Reason;
+use crate::pool::{Asker, Entry, Permit};
+use crate::snapshot::ServedPool;
+
+/// Decides, and waits once for a suspect backend where the client is at home. Asks the other replicas first, where they
+/// share and nothing here leads home for sure.
+///
+/// # Errors
+/// Nobody can serve the client.
+pub(super) async fn settle(served: &ServedPool, flow: &Flow, now: Now) -> Result<Decision, Refusal> {
+    let (policy, pool) = (&served.policy, &served.pool);
+    let mut at = Circumstance { now, draw: rand::random(), held: false };
+    loop {
+        if let Some(shared) = &served.shared
+            && let Some(unsure) = flow.unsure(policy, pool, at.now)
+        {
+            shared.ask(&unsure).await;
+        }
+        match flow.decide(policy, pool, at) {
+            Verdict::To(decision) => {
+                flow.chosen(&decision, policy, at.now);
+                return Ok(decision);
+            }
+            Verdict::Refuse(refusal) => return Err(refusal),
+            // Cannot happen twice: whoever was held is not held again.
+            Verdict::Hold(_) if at.held => return Err(Refusal::NoBackend),
+            Verdict::Hold(home) => {
+                if let Some(backend) = pool.backend(home) {
+                    let _ = timeout(policy.suspect_hold, backend.live().suspicion_resolved()).await;
+                }
+                at = Circumstance { now: Now::read(), held: true, ..at };
+            }
+        }
+    }
+}
+
+/// Waits for a place. A backend that goes down meanwhile is decided upon anew; one that is merely full keeps its own
+/// clients waiting.
+///
+/// # Errors
+/// The queue is full, the wait was too long, or nobody can serve the client any more.
+pub(super) async fn admit(
+    served: &ServedPool,
+    flow: &Flow,
+    mut decision: Decision,
+) -> Result<(Decision, Option<Permit>), Refusal> {
+    let limits = served.pool.limits();
+    let mut deadline = None;
+    loop {
+        let Some(backend) = served.pool.backend(decision.backend) else { return Ok((decision, None)) };
+        let waiting = match backend.live().ask(limits, asker(decision.reason)) {
+            Entry::Go(permit) => return Ok((decision, Some(permit))),
+            Entry::Wait(waiting) => waiting,
+            Entry::Full => return Err(Refusal::Full),
+        };
+        let wait = limits.map(|limits| limits.queue_wait).unwrap_or_default();
+        let deadline = *deadline.get_or_insert_with(|| Instant::now() + wait);
+        let live = Arc::clone(backend.live());
+        let event = timeout_at(deadline, async {
+            tokio::select! {
+                biased;
+                permit = waiting => permit.ok(),
+                () = live.changed() => None,
+            }
+        });
+        match event.await {
+            Ok(Some(permit)) => return Ok((decision, Some(permit))),
+            Ok(None) => decision = settle(served, flow, Now::read()).await?,
+            Err(_) => return Err(Refusal::Full),
+        }
+    }
+}
+
+fn asker(reason: Reason) -> Asker {
+    match reason {
+        Reason::New | Reason::Hash => Asker::New,
+        Reason::Route | Reason::LbCookie | Reason::Learned | Reason::Conflict | Reason::Moved => {
+            Asker::Existing
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Moves bytes between two sockets until both have said that no more will come. Through a pipe, by `splice`: they stay in the
+//! kernel.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use rustix::net::{Shutdown, shutdown};
+use rustix::pipe::{SpliceFlags, splice};
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::pipes::Pipe;
+
+/// What one call may move: as much as a pipe holds, unless the system's default was changed.
+const CHUNK: usize = 64 << 10;
+/// Calls of one turn; then others on this thread have theirs.
+const CALLS: u32 = 16;
+
+/// One direction of a connection.
+#[derive(Default)]
+struct Direction {
+    /// Held only while there is something in it.
+    pipe: Option<Pipe>,
+    /// Bytes in the pipe.
+    filled: usize,
+    /// No more will come.
+    ended: bool,
+    done: bool,
+}
+
+/// Moves bytes both ways; counts them in `moved`. What comes to an end on one side ends on the other, and the other direction
+/// goes on.
+///
+/// # Errors
+/// A side was reset: then both are.
+pub(super) async fn relay(client: &TcpStream, backend: &TcpStream, moved: &AtomicU64) -> io::Result<()> {
+    let (mut up, mut down) = (Direction::default(), Direction::default());
+    let result = std::future::poll_fn(|cx| {
+        let up = up.poll(cx, client, backend, moved)?;
+        let down = down.poll(cx, backend, client, moved)?;
+        if up.is_ready() && down.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    });
+    let result = result.await;
+    if result.is_err() {
+        // What was a reset on one side is none the less on the other.
+        for stream in [client, backend] {
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+    result
+}
+
+impl Direction {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &TcpStream,
+        to: &TcpStream,
+        moved: &AtomicU64,
+    ) -> Poll<io::Result<()>> {
+        for _ in 0..CALLS {
+            if self.done {
+                return Poll::Ready(Ok(()));
+            }
+            if self.filled > 0 {
+                ready!(to.poll_write_ready(cx))?;
+                match self.write(to) {
+                    Ok(bytes) => {
+                        self.filled = self.filled.saturating_sub(bytes);
+                        moved.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+                    }
+                    Err(error) if is_again(&error) => {}
+                    // Nobody listens any more, but may have spoken before: the other direction tells.
+                    Err(_) => self.finish(),
+                }
+                continue;
+            }
+            if self.ended {
+                let _ = shutdown(to, Shutdown::Write);
+                self.finish();
+                continue;
+            }
+            ready!(from.poll_read_ready(cx))?;
+            match self.read(from) {
+                Ok(0) => self.ended = true,
+                Ok(bytes) => self.filled = bytes,
+                Err(error) if is_again(&error) => self.give_back(),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn read(&mut self, from: &TcpStream) -> io::Result<usize> {
+        let pipe = match &self.pipe {
+            Some(pipe) => pipe,
+            None => self.pipe.insert(Pipe::take()?),
+        };
+        from.try_io(Interest::READABLE, || through(from, &pipe.write, CHUNK))
+    }
+
+    fn write(&mut self, to: &TcpStream) -> io::Result<usize> {
+        let Some(pipe) = &self.pipe else { return Ok(0) };
+        to.try_io(Interest::WRITABLE, || through(&pipe.read, to, self.filled))
+    }
+
+    fn give_back(&mut self) {
+        if let Some(pipe) = self.pipe.take()
+            && self.filled == 0
+        {
+            pipe.keep();
+        }
+    }
+
+    fn finish(&mut self) {
+        self.give_back();
+        self.done = true;
+    }
+}
+
+fn through(from: impl AsFd, to: impl AsFd, bytes: usize) -> io::Result<usize> {
+    Ok(splice(from, None, to, None, bytes, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)?)
+}
+
+fn is_again(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (one, other) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (one.unwrap(), other.unwrap().0)
+    }
+
+    /// A client, a backend, and what runs between them.
+    async fn connected() -> (TcpStream, TcpStream, tokio::task::JoinHandle<(io::Result<()>, u64)>) {
+        let ((client, inner), (outer, backend)) = (pair().await, pair().await);
+        let relaying = tokio::spawn(async move {
+            let moved = AtomicU64::new(0);
+            (relay(&inner, &outer, &moved).await, moved.into_inner())
+        });
+        (client, backend, relaying)
+    }
+
+    #[tokio::test]
+    async fn bytes_pass_both_ways_and_ends_pass_one_by_one() {
+        let (mut client, mut backend, relaying) = connected().await;
+        let sent: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[n as usize % 3]).collect();
+        let expected = sent.clone();
+        let sending = tokio::spawn(async move {
+            client.write_all(&sent).await.unwrap();
+            client.shutdown().await.unwrap();
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            answer
+        });
+        let mut received = Vec::new();
+        backend.read_to_end(&mut received).await.unwrap();
+        assert!(received == expected, "every byte, in order");
+        backend.write_all(b"after the client's end").await.unwrap();
+        drop(backend);
+        assert_eq!(sending.await.unwrap(), b"after the client's end", "half-close");
+        let (result, moved) = relaying.await.unwrap();
+        assert!(result.is_ok());
+        assert_eq!(moved, 3_000_000 + 22);
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_a_reset_on_the_other_side() {
+        let (client, mut backend, relaying) = connected().await;
+        SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        let error = backend.read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert!(relaying.await.unwrap().0.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_does_not_read_stops_the_other_side_and_holds_no_more_than_a_pipe() {
+        let (mut client, mut backend, relaying) = connected().await;
+        let chunk = vec![7; 1 << 20];
+        let mut sent = 0;
+        while let Ok(written) = tokio::time::timeout(Duration::from_millis(500), client.write(&chunk)).await {
+            sent += written.unwrap();
+        }
+        assert!(sent < 64 << 20, "the sockets' buffers are bounded: {sent}");
+        client.shutdown().await.unwrap();
+        let mut received = vec![];
+        backend.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received.len(), sent);
+        drop((client, backend));
+        relaying.await.unwrap().0.unwrap();
+    }
+}

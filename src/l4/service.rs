@@ -1,0 +1,54 @@
+//! The service that accepts on all listeners of layer 4: one service, because Pingora's threads are per service.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora::server::{ListenFds, ShutdownWatch};
+use pingora::services::Service;
+
+use super::tcp::TcpGate;
+use super::ties::Ties;
+use crate::listen::{accept, on_own_thread};
+use crate::snapshot::Current;
+
+/// All listeners of layer 4.
+pub(crate) struct Layer4Listeners {
+    pub(crate) gates: Vec<(TcpListener, Arc<TcpGate>)>,
+    pub(crate) ties: Arc<Ties>,
+    pub(crate) current: Arc<Current>,
+    pub(crate) threads: usize,
+}
+
+#[async_trait]
+impl Service for Layer4Listeners {
+    async fn start_service(&mut self, _fds: Option<ListenFds>, shutdown: ShutdownWatch, _per_fd: usize) {
+        let mut accepting = tokio::task::JoinSet::new();
+        for (socket, gate) in self.gates.drain(..) {
+            accepting.spawn(run(socket, gate, shutdown.clone()));
+        }
+        // Goes on when nothing is accepted any more: connections run until the end.
+        self.ties.look_after(&self.current).await;
+    }
+
+    fn name(&self) -> &str {
+        "layer 4"
+    }
+
+    fn threads(&self) -> Option<usize> {
+        Some(self.threads)
+    }
+
+    fn listen_addresses(&self) -> Option<Vec<String>> {
+        // Says that no inherited socket of Pingora's belongs to this service.
+        Some(Vec::new())
+    }
+}
+
+async fn run(socket: TcpListener, gate: Arc<TcpGate>, shutdown: ShutdownWatch) {
+    let start = |tcp, slot| {
+        let gate = Arc::clone(&gate);
+        on_own_thread(tcp, async move |tcp| gate.serve(tcp, slot).await);
+    };
+    accept(socket, &gate.facts, &gate.counts, || gate.connection_limit(), shutdown, start).await;
+}

@@ -1,0 +1,177 @@
+//! The connections that run, and which of them have to end: those on which nothing moves any more, and those of a backend
+//! that may keep none. One look at all of them now and then costs less than a timer for each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+use crate::affinity::Flow;
+use crate::clock::{Now, millis};
+use crate::names::{BackendId, BackendTag, PoolName};
+use crate::pool::AdminState;
+use crate::snapshot::{Current, ServedPool, Snapshot};
+
+/// From one look to the next.
+const TURN: Duration = Duration::from_millis(500);
+const SHARDS: usize = 16;
+
+/// The connections that run.
+pub(crate) struct Ties {
+    shards: [Mutex<BTreeMap<u64, Tie>>; SHARDS],
+    next: AtomicU64,
+}
+
+/// One connection.
+struct Tie {
+    pool: PoolName,
+    backend: BackendId,
+    tag: BackendTag,
+    flow: Flow,
+    moved: Arc<AtomicU64>,
+    /// What had moved at the last look.
+    seen: u64,
+    /// Since when nothing has moved.
+    quiet_since_ms: u64,
+    idle_ms: u64,
+    /// When its client was last told to be here.
+    touched_ms: u64,
+    task: Option<AbortHandle>,
+}
+
+/// Why a connection has to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    Idle,
+    /// The backend is gone, in maintenance, or has drained long enough.
+    Dismissed,
+}
+
+/// A connection's place among those that run; given up when dropped.
+pub(super) struct Tied {
+    ties: Arc<Ties>,
+    id: u64,
+}
+
+impl Drop for Tied {
+    fn drop(&mut self) {
+        self.ties.shard(self.id).lock().remove(&self.id);
+    }
+}
+
+impl Default for Ties {
+    fn default() -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::default()), next: AtomicU64::new(0) }
+    }
+}
+
+impl Ties {
+    /// Enters a connection of `flow` to a backend, which counts in `moved` what it moves.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        served: &ServedPool,
+        backend: &crate::pool::Backend,
+        flow: Flow,
+        moved: Arc<AtomicU64>,
+        idle: Duration,
+        now: Now,
+    ) -> Tied {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let tie = Tie {
+            pool: served.pool.name().clone(),
+            backend: backend.id().clone(),
+            tag: backend.tag(),
+            flow,
+            moved,
+            seen: 0,
+            quiet_since_ms: now.monotonic_ms,
+            idle_ms: millis(idle),
+            touched_ms: now.monotonic_ms,
+            task: None,
+        };
+        self.shard(id).lock().insert(id, tie);
+        Tied { ties: Arc::clone(self), id }
+    }
+
+    /// Says what to stop where the connection has to end.
+    pub(super) fn runs(&self, id: u64, task: AbortHandle) {
+        // None: it has ended by itself already.
+        if let Some(tie) = self.shard(id).lock().get_mut(&id) {
+            tie.task = Some(task);
+        }
+    }
+
+    /// Looks after the connections for ever.
+    pub(super) async fn look_after(&self, current: &Current) {
+        let mut turns = tokio::time::interval(TURN);
+        turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            turns.tick().await;
+            self.look(&current.load(), Now::read());
+        }
+    }
+
+    fn look(&self, snapshot: &Snapshot, now: Now) {
+        for shard in &self.shards {
+            let mut ended = Vec::new();
+            for tie in shard.lock().values_mut() {
+                if let Some(end) = tie.look(snapshot, now)
+                    && let Some(task) = tie.task.take()
+                {
+                    log::debug!("a connection to {}/{} is ended: {end:?}", tie.pool, tie.backend);
+                    ended.push(task);
+                }
+            }
+            // Outside of the lock, which the ends of connections take, too.
+            ended.into_iter().for_each(|task| task.abort());
+        }
+    }
+
+    fn shard(&self, id: u64) -> &Mutex<BTreeMap<u64, Tie>> {
+        let at = usize::try_from(id).unwrap_or(0) % SHARDS;
+        // `at` is below the array's length.
+        self.shards.get(at).unwrap_or(&self.shards[0])
+    }
+}
+
+impl Tied {
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+}
+
+impl Tie {
+    fn look(&mut self, snapshot: &Snapshot, now: Now) -> Option<End> {
+        let Some(served) = snapshot.pool_named(&self.pool) else { return Some(End::Dismissed) };
+        let pool = &served.pool;
+        let Some(backend) = pool.find(self.backend.as_str()).and_then(|index| pool.backend(index)) else {
+            return Some(End::Dismissed);
+        };
+        let dismissed = match backend.admin() {
+            AdminState::Up => false,
+            AdminState::Draining => backend.live().drain().is_over(now),
+            AdminState::Maintenance => true,
+        };
+        if dismissed {
+            return Some(End::Dismissed);
+        }
+        self.touch(served, now);
+        let moved = self.moved.load(Ordering::Relaxed);
+        if moved != self.seen {
+            (self.seen, self.quiet_since_ms) = (moved, now.monotonic_ms);
+        }
+        (now.ms_since(self.quiet_since_ms) >= self.idle_ms).then_some(End::Idle)
+    }
+
+    /// A client with a connection is no stranger, however long it lasts.
+    fn touch(&mut self, served: &ServedPool, now: Now) {
+        let learned = &served.policy.learned;
+        if now.ms_since(self.touched_ms) >= millis(learned.idle()) / 4 {
+            self.touched_ms = now.monotonic_ms;
+            learned.used(self.flow.digest(), self.tag, now);
+        }
+    }
+}
