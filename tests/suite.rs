@@ -19,6 +19,9 @@ mod admin_commands;
 #[path = "suite/affinity.rs"]
 mod affinity;
 #[cfg(test)]
+#[path = "suite/agreement.rs"]
+mod agreement;
+#[cfg(test)]
 #[path = "suite/architecture.rs"]
 mod architecture;
 #[cfg(test)]
