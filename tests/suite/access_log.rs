@@ -15,7 +15,9 @@ use crate::support::app::App;
 use crate::support::balancer::{Balancer, SHARED, apps, configuration};
 use crate::support::eventually::soon;
 use crate::support::exchange::{Connection, get, request};
+use crate::support::ports::Port;
 use crate::support::program::{self, Program};
+use crate::support::steadfast::Steadfast;
 
 const PAGE: &str = "docs/access_log.md";
 const BEGIN: &str = "<!-- The table is made by `UPDATE_EXPECTED=1 cargo test --test suite access_log`. -->\n";
@@ -309,4 +311,16 @@ fn who_moves_the_file_away_sends_sigusr1_and_reload_and_upgrade_lose_no_line() {
     for n in 0..all {
         assert_eq!(counts.get(format!("/n{n}").as_str()), Some(&1), "each request has one line: {written}");
     }
+}
+
+#[tokio::test]
+async fn standard_output_gets_the_lines_and_nothing_else_does() {
+    let apps = apps(1);
+    let port = Port::reserve();
+    let address = port.address();
+    let top = format!("{SHARED}access_log: {{ stdout: true, template: 'LINE {{method}} {{path}}' }}\n");
+    let yaml = configuration(&apps, &top, "", "").replace("127.0.0.1:0", &address.to_string());
+    let steadfast = Steadfast::start(port, &yaml).await;
+    assert_eq!(get(address, "/x", &[]).status, 200);
+    soon("the line is there", || steadfast.said().contains("LINE GET /x\n").then_some(()));
 }

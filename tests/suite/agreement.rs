@@ -49,7 +49,7 @@ fn client(metered: &Metered, number: usize, progress: &AtomicUsize) -> Vec<(Stri
             // A browser that has lost one of its cookies.
             token = None;
         }
-        let path = ["/", "/", "/", "/login", "/logout", "/plain", "/static", "/reset"][draw(8) as usize];
+        let path = ["/", "/", "/", "/login", "/logout", "/plain", "/static", "/reset"][usize::try_from(draw(8)).unwrap()];
         let name = format!("r{number}-{n}");
         let cookies: Vec<_> = id.iter().map(|id| format!("JSESSIONID={id}")).chain(token.clone()).collect();
         let mut fields = vec![format!("User-Agent: {name}")];
@@ -141,7 +141,7 @@ fn log_metrics_and_what_the_application_saw_agree_in_all_weathers() {
         let samples = metered.samples();
         let counted = sum(&samples, "steadfast_l7_requests_total", &[])
             + sum(&samples, "steadfast_l7_answered_total", &[]);
-        (counted as usize == all).then_some(samples)
+        (counted == all as f64).then_some(samples)
     });
     log_and_clients_agree(&lines, &seen);
     log_and_metrics_agree(&lines, &samples);

@@ -1,5 +1,7 @@
 //! Moments as logs write them, in UTC.
 
+use std::cell::Cell;
+
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -11,13 +13,12 @@ struct Date {
     hour: u64,
     minute: u64,
     second: u64,
-    ms: u64,
 }
 
 impl Date {
     /// Howard Hinnant's `civil_from_days`, for moments after 1970.
     fn of(unix_ms: u64) -> Self {
-        let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
+        let seconds = unix_ms / 1000;
         // Days since 1 March of the year 0.
         let days = seconds / 86_400 + 719_468;
         let (era, day_of_era) = (days / 146_097, days % 146_097);
@@ -33,14 +34,36 @@ impl Date {
             hour: seconds / 3600 % 24,
             minute: seconds / 60 % 60,
             second: seconds % 60,
-            ms,
         }
     }
 }
 
+thread_local! {
+    /// The second that this thread wrote last, and its text up to the point.
+    static LAST: Cell<(u64, [u8; SECOND])> = const { Cell::new((u64::MAX, [0; SECOND])) };
+}
+
+/// `2026-11-25T14:02:11.`
+const SECOND: usize = 20;
+
 /// RFC 3339, with milliseconds: `2026-11-25T14:02:11.042Z`.
 pub(super) fn rfc3339(unix_ms: u64, to: &mut Vec<u8>) {
-    let date = Date::of(unix_ms);
+    let (second, text) = LAST.get();
+    if second == unix_ms / 1000 {
+        to.extend_from_slice(&text);
+    } else {
+        let begin = to.len();
+        write_second(&Date::of(unix_ms), to);
+        // Years above 9999 are longer, and nobody's.
+        if let Some(Ok(text)) = to.get(begin..).map(<[u8; SECOND]>::try_from) {
+            LAST.set((unix_ms / 1000, text));
+        }
+    }
+    digits(unix_ms % 1000, 3, to);
+    to.push(b'Z');
+}
+
+fn write_second(date: &Date, to: &mut Vec<u8>) {
     digits(date.year, 4, to);
     for (before, number) in
         [(b'-', date.month), (b'-', date.day), (b'T', date.hour), (b':', date.minute), (b':', date.second)]
@@ -49,8 +72,6 @@ pub(super) fn rfc3339(unix_ms: u64, to: &mut Vec<u8>) {
         digits(number, 2, to);
     }
     to.push(b'.');
-    digits(date.ms, 3, to);
-    to.push(b'Z');
 }
 
 /// As the Common Log Format has it: `25/Nov/2026:14:02:11 +0000`.

@@ -7,16 +7,21 @@ const CUT: &[u8] = b"...";
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+/// Whether all bytes stand in a line as they are. Looks at each of them, without a way out: compilers make vectors of that.
+fn all_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |all, byte| all & is_plain(*byte))
+}
+
 /// Whether a byte stands in a line as it is, within JSON's quotes as well as within those of the Combined format.
 fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+    (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\')
 }
 
 /// Within JSON's quotes (RFC 8259 section 7). What is not UTF-8 is replaced.
 pub(super) fn json(text: &[u8], to: &mut Vec<u8>) {
     let (text, cut) = bounded(text);
     // Nearly all values are plain ASCII, and looking is cheaper than writing byte by byte.
-    if text.iter().all(|byte| is_plain(*byte)) {
+    if all_plain(text) {
         to.extend_from_slice(text);
     } else {
         for chunk in text.utf8_chunks() {
@@ -46,7 +51,7 @@ pub(super) fn json(text: &[u8], to: &mut Vec<u8>) {
 /// As Apache and NGINX write it in their text formats: other than visible ASCII becomes `\xHH`.
 pub(super) fn text(text: &[u8], to: &mut Vec<u8>) {
     let (text, cut) = bounded(text);
-    if text.iter().all(|byte| is_plain(*byte)) {
+    if all_plain(text) {
         to.extend_from_slice(text);
     } else {
         for byte in text {

@@ -89,32 +89,64 @@ fn field(name: LogField, record: &LogRecord<'_>, query: bool, to: &mut Vec<u8>) 
 }
 
 fn json(record: &LogRecord<'_>, query: bool, to: &mut Vec<u8>) {
-    let mut separator = b"{\"".as_slice();
+    let begin = to.len();
     for name in LogField::ALL {
         let value = value(name, record);
         if matches!(value, Value::None) {
             continue;
         }
-        to.extend_from_slice(separator);
-        separator = b",\"";
-        to.extend_from_slice(name.as_str().as_bytes());
-        to.extend_from_slice(b"\":");
-        let quoted = !matches!(value, Value::Number(_) | Value::Time(_));
-        if quoted {
-            to.push(b'"');
-        }
+        to.extend_from_slice(key(name).as_bytes());
         match value {
             Value::None => {}
             Value::Word(word) => to.extend_from_slice(word.as_bytes()),
             Value::Foreign(bytes) => escape::json(bytes, to),
             Value::Url(url, with_query) => foreign_url(url, with_query && query, to, escape::json),
-            other => other.write(to),
+            Value::Number(_) | Value::Time(_) => {
+                value.write(to);
+                continue;
+            }
+            Value::Moment(_) | Value::Address(_) | Value::Mark(_) => value.write(to),
         }
-        if quoted {
-            to.push(b'"');
-        }
+        to.push(b'"');
+    }
+    // There is always a time, so there is always a comma in front.
+    if let Some(first) = to.get_mut(begin) {
+        *first = b'{';
     }
     to.push(b'}');
+}
+
+/// A field's name in a JSON line, with all that stands before its value.
+fn key(name: LogField) -> &'static str {
+    match name {
+        LogField::Time => ",\"time\":\"",
+        LogField::Listener => ",\"listener\":\"",
+        LogField::Client => ",\"client\":\"",
+        LogField::Peer => ",\"peer\":\"",
+        LogField::Method => ",\"method\":\"",
+        LogField::Path => ",\"path\":\"",
+        LogField::Protocol => ",\"protocol\":\"",
+        LogField::TlsVersion => ",\"tls_version\":\"",
+        LogField::TlsCipher => ",\"tls_cipher\":\"",
+        LogField::Host => ",\"host\":\"",
+        LogField::Status => ",\"status\":",
+        LogField::Received => ",\"received\":",
+        LogField::Sent => ",\"sent\":",
+        LogField::Took => ",\"took_ms\":",
+        LogField::Queue => ",\"queue_ms\":",
+        LogField::Connect => ",\"connect_ms\":",
+        LogField::FirstByte => ",\"first_byte_ms\":",
+        LogField::Route => ",\"route\":\"",
+        LogField::Pool => ",\"pool\":\"",
+        LogField::Backend => ",\"backend\":\"",
+        LogField::Reason => ",\"reason\":\"",
+        LogField::Outcome => ",\"outcome\":\"",
+        LogField::Retries => ",\"retries\":",
+        LogField::Session => ",\"session\":\"",
+        LogField::NewSession => ",\"new_session\":\"",
+        LogField::UserAgent => ",\"user_agent\":\"",
+        LogField::Referer => ",\"referer\":\"",
+    }
 }
 
 /// The value of a field.
@@ -289,6 +321,9 @@ mod tests {
 
     #[test]
     fn names_are_found_again() {
+        for field in LogField::ALL {
+            assert_eq!(key(field).trim_matches([',', ':', '"']), field.as_str());
+        }
         assert!(LogField::ALL.into_iter().all(|field| LogField::from_name(field.as_str()) == Some(field)));
     }
 }

@@ -95,7 +95,7 @@ impl Syslog {
         let first = self
             .socket
             .as_ref()
-            .map_or(Err(io::ErrorKind::NotConnected.into()), |socket| socket.send(&self.message));
+            .map_or_else(|| Err(io::ErrorKind::NotConnected.into()), |socket| socket.send(&self.message));
         let Err(error) = first else { return Ok(()) };
         // UDP tells of an earlier message's refusal; and a message that is too long stays so.
         if error.raw_os_error() == Some(libc::EMSGSIZE) {
