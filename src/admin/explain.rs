@@ -3,6 +3,7 @@
 //! `steadfast explain` asks this of a snapshot that it compiles from a file, the API of the one in force.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -15,8 +16,8 @@ use super::view::StateWord;
 use crate::affinity::{self, Circumstance, Evidence, RequestView, Verdict};
 use crate::clock::Now;
 use crate::pool::{Pool, State};
-use crate::route::{self, Found};
-use crate::snapshot::Snapshot;
+use crate::route::{self, Action, FixedAnswer, Found, Split};
+use crate::snapshot::{ServedPool, Snapshot};
 
 /// A request that is asked about.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -121,6 +122,8 @@ pub(crate) enum Unexplained {
         "servers may read the path in two ways, which lead to different routes: it would be answered with 400"
     )]
     Ambiguous,
+    #[error("route {route} takes the request and answers it with {status}: no backend is asked")]
+    Answered { route: String, status: u16 },
     #[error("the method is none: {0}")]
     Method(http::method::InvalidMethod),
     #[error("the URL is none: {0}")]
@@ -144,7 +147,7 @@ pub(super) fn answer(api: &Api, _: &Call<'_>, question: Question) -> Result<Expl
         match why {
             Unexplained::NoListener(_) => Refusal::unknown("unknown_listener", why.to_string(), help),
             Unexplained::NoBackend { .. } => Refusal::unknown("unknown_backend", why.to_string(), help),
-            Unexplained::NoRoute | Unexplained::Ambiguous => {
+            Unexplained::NoRoute | Unexplained::Ambiguous | Unexplained::Answered { .. } => {
                 Refusal::unknown("no_route", why.to_string(), help)
             }
             Unexplained::Url(_) | Unexplained::Field(_) | Unexplained::Method(_) => {
@@ -177,14 +180,13 @@ pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explai
         target: target.as_bytes(),
         headers: &headers,
         client: question.from,
-        server_name: None,
+        server_name: uri.host().filter(|_| uri.scheme() == Some(&http::uri::Scheme::HTTPS)),
     };
     let route = match listener.routes.find(&request) {
         Found::Route(route) => route,
         Found::Nothing => return Err(Unexplained::NoRoute),
         Found::Ambiguous => return Err(Unexplained::Ambiguous),
     };
-    let served = snapshot.pool(route.pool).ok_or(Unexplained::NoRoute)?;
     let request = RequestView {
         target: target.as_bytes(),
         headers: &headers,
@@ -193,6 +195,15 @@ pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explai
         named_session: None,
     };
     let now = Now::read();
+    let served = match &route.action {
+        Action::Pool(index) => snapshot.pool(*index),
+        Action::Split(split) => of_split(snapshot, split, &request, now),
+        Action::Redirect { status, .. } | Action::Respond(FixedAnswer { status, .. }) => {
+            let (route, status) = (route.name.to_string(), status.as_u16());
+            return Err(Unexplained::Answered { route, status });
+        }
+    };
+    let served = served.ok_or(Unexplained::NoRoute)?;
     let evidence = Evidence::read(&request, &served.policy, &served.pool, now);
     let at = Circumstance { now, draw: 0, held: false };
     let supposed = supposed(&served.pool, &question.suppose)?;
@@ -224,6 +235,37 @@ pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explai
         evidence: evidence.collect(),
         states: states.collect(),
     })
+}
+
+/// The pool of a split that would serve the request.
+fn of_split<'s>(
+    snapshot: &'s Snapshot,
+    split: &Split,
+    request: &RequestView<'_>,
+    now: Now,
+) -> Option<&'s Arc<ServedPool>> {
+    let pools: Vec<_> =
+        split.parts().iter().filter_map(|part| Some((snapshot.pool(part.pool)?, part.weight))).collect();
+    let evidence: Vec<_> =
+        pools.iter().map(|(served, _)| Evidence::read(request, &served.policy, &served.pool, now)).collect();
+    let claims: Vec<_> = pools
+        .iter()
+        .zip(&evidence)
+        .map(|((served, _), evidence)| affinity::claim(evidence, &served.policy, now))
+        .collect();
+    let key = evidence.first().map_or(0, |evidence| evidence.contact.key);
+    let serves = |at: &usize| {
+        let (Some((served, weight)), Some(evidence)) = (pools.get(*at), evidence.get(*at)) else {
+            return false;
+        };
+        let asked = *weight > 0 || claims.get(*at).is_some_and(Option::is_some);
+        let at = Circumstance { now, draw: 0, held: false };
+        let verdict = affinity::decide(evidence, &served.policy, &served.pool, at);
+        asked && verdict != Verdict::Refuse(affinity::Refusal::NoBackend)
+    };
+    let order = affinity::in_order(&claims, split.choose(key));
+    let first = order.iter().copied().find(serves).or_else(|| order.first().copied())?;
+    pools.get(first).map(|(served, _)| *served)
 }
 
 /// The pool with other states, if any are supposed.

@@ -10,6 +10,7 @@
 mod attributes;
 mod bind;
 mod caching;
+mod claim;
 mod cookie;
 mod decide;
 mod evidence;
@@ -26,6 +27,7 @@ mod token;
 mod unsure;
 
 pub use bind::{Binding, Entropy, ResponseView, bind};
+pub use claim::{Claim, claim, in_order};
 pub use cookie::{Pair, Stripped, pairs, strip};
 pub use decide::{Circumstance, Decision, Refusal, Verdict, decide, foresee, note};
 pub use evidence::{Contact, Evidence, PresentedId, RequestView, Source};

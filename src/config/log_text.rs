@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 
-use super::checked::{Facility, Matter, Piece, SyslogAddress};
+use super::checked::{Facility, LogPiece, Matter, SyslogAddress};
 use super::read::{Cursor, Read};
 use super::report::{Code, nearest};
 use super::words::Words;
@@ -19,7 +19,7 @@ pub(super) enum LogFormat {
 /// A line with fields in braces.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(inline)]
-pub(super) struct Template(#[schemars(with = "String")] pub(super) Vec<Piece>);
+pub(super) struct Template(#[schemars(with = "String")] pub(super) Vec<LogPiece>);
 
 /// What we are called in the system's log: one word of visible ASCII, at most 48 (RFC 5424 section 6.2.5).
 #[derive(Clone, Debug, JsonSchema)]
@@ -75,7 +75,7 @@ impl Read for Template {
 }
 
 /// The pieces of a template; or what is wrong, and what to do.
-fn pieces(template: &str) -> Result<Vec<Piece>, (String, String)> {
+fn pieces(template: &str) -> Result<Vec<LogPiece>, (String, String)> {
     let (mut pieces, mut text, mut rest) = (Vec::new(), String::new(), template);
     while let Some(at) = rest.find(['{', '}']) {
         let (before, from) = rest.split_at(at);
@@ -103,9 +103,9 @@ fn pieces(template: &str) -> Result<Vec<Piece>, (String, String)> {
             return Err((format!("the access log has no field `{name}`"), help));
         };
         if !text.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(&mut text)));
+            pieces.push(LogPiece::Text(std::mem::take(&mut text)));
         }
-        pieces.push(Piece::Field(field));
+        pieces.push(LogPiece::Field(field));
         rest = from.get(name.len() + 2..).unwrap_or_default();
     }
     text.push_str(rest);
@@ -114,9 +114,9 @@ fn pieces(template: &str) -> Result<Vec<Piece>, (String, String)> {
         return Err(("the template has a line's end or another control character".to_owned(), help));
     }
     if !text.is_empty() {
-        pieces.push(Piece::Text(text));
+        pieces.push(LogPiece::Text(text));
     }
-    if !pieces.iter().any(|piece| matches!(piece, Piece::Field(_))) {
+    if !pieces.iter().any(|piece| matches!(piece, LogPiece::Field(_))) {
         let help = "write fields in braces, such as `{time} {client} {path} {status}`".to_owned();
         return Err(("the template has no field: every line would be the same".to_owned(), help));
     }
@@ -164,10 +164,10 @@ mod tests {
     fn templates_are_text_and_fields() {
         let found = pieces("a {{{status}}} {path}").unwrap();
         let expected = [
-            Piece::Text("a {".to_owned()),
-            Piece::Field(LogField::Status),
-            Piece::Text("} ".to_owned()),
-            Piece::Field(LogField::Path),
+            LogPiece::Text("a {".to_owned()),
+            LogPiece::Field(LogField::Status),
+            LogPiece::Text("} ".to_owned()),
+            LogPiece::Field(LogField::Path),
         ];
         assert_eq!(found, expected);
     }

@@ -27,6 +27,7 @@ mod read;
 mod reference;
 mod schema;
 mod source;
+mod template;
 mod text;
 mod units;
 mod variables;

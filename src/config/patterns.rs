@@ -24,6 +24,11 @@ pub(super) struct MatchPath(#[schemars(with = "String")] pub(super) Vec<u8>);
 #[schemars(inline, extend("x-type" = "method"))]
 pub(super) struct Method(#[schemars(with = "String")] pub(super) String);
 
+/// A header field's name, in the case in which it is sent.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct FieldName(pub(super) String);
+
 /// A media type such as `text/csv`, or `text/*`.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(inline, extend("x-type" = "media type"))]
@@ -98,6 +103,13 @@ impl Read for Method {
         let right =
             |text: &str| text.len() <= 32 && text.chars().all(|c| c.is_ascii_uppercase() || "-_".contains(c));
         matching(cursor, "a method", &help, right).map(Self)
+    }
+}
+
+impl Read for FieldName {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        let help = "use letters, digits and `-`, such as X-Client";
+        matching(cursor, "a header name", help, |text| text.len() <= 128 && is_token(text)).map(Self)
     }
 }
 

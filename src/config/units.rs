@@ -29,6 +29,11 @@ pub(super) struct Bytes(#[schemars(with = "String")] pub(super) u64);
 #[schemars(inline, extend("x-type" = "number from 1, or percent"))]
 pub(super) struct Factor(#[schemars(with = "FactorText")] pub(super) f64);
 
+/// A share from 0% to 100%, such as `10%`.
+#[derive(Clone, Copy, Debug, PartialEq, JsonSchema)]
+#[schemars(inline, extend("x-type" = "percent"))]
+pub(super) struct Share(#[schemars(with = "String")] pub(super) f64);
+
 /// How a factor may be written.
 #[derive(JsonSchema)]
 #[schemars(untagged, inline)]
@@ -54,6 +59,22 @@ impl Read for Time {
             return None;
         }
         Some(Self(time))
+    }
+}
+
+impl Read for Share {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        let scalar = cursor.scalar("a share such as 10%")?;
+        let percent =
+            scalar.text.trim().strip_suffix('%').and_then(|number| number.trim().parse::<f64>().ok());
+        match percent.filter(|percent| (0.0..=100.0).contains(percent)) {
+            Some(percent) => Some(Self(percent / 100.0)),
+            None => {
+                let message = format!("`{}` is no share", scalar.shown());
+                cursor.refuse(Code::BadValue, message, "write it from 0% to 100%, such as 10% or 0.5%");
+                None
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::context::RequestContext;
 use super::proxy::Proxy;
+use super::routed;
 use crate::affinity::{self, Binding, Entropy, ResponseView};
 use crate::clock::{Exact, Now};
 use crate::hooks;
@@ -46,6 +47,12 @@ pub(super) fn answer(
     }
     ctx.phases.answered(stamp);
     drop_hop_by_hop(response);
+    if let Some(route) = ctx.route.clone()
+        && let Some(placed) = ctx.placed()
+    {
+        // Before the binding: no change of a route's can take that out.
+        routed::change_answer(response, session.req_header(), &route, placed.client)?;
+    }
     one_framing(response)?;
     if !proxy.hooks.is_empty() {
         let mut view = hooks::ResponseView::new(response);

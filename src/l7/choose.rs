@@ -4,8 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, header};
-use pingora::http::RequestHeader;
+use http::{Method, header};
 use pingora::proxy::Session;
 use tokio::time::{sleep, timeout};
 
@@ -13,13 +12,12 @@ use super::admit::admit;
 use super::arrive::{client, is_misdirected, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
-use super::reply;
-use super::trace;
+use super::{mirror, reply, routed, split, trace};
 use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Refused, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
 use crate::names::{BackendIndex, Outcome, Reason};
-use crate::route::{self, Found};
+use crate::route::Action;
 use crate::snapshot::{RetryPolicy, ServedPool};
 use crate::telemetry::{TokenFault, Turned};
 
@@ -45,22 +43,42 @@ pub(super) async fn choose(
             return reply::own(session, 500).await;
         }
     };
-    let served = match served {
-        Some(served) => served,
-        None => match route(session, ctx, client) {
-            Ok(served) => served,
-            Err(code) => return reply::own(session, code).await,
-        },
+    let settled = match served {
+        Some(served) => alone(session, ctx, served, client, named.as_ref()).await,
+        None => {
+            let route = match routed::find(session, ctx, client) {
+                Ok(route) => route,
+                Err(code) => return reply::own(session, code).await,
+            };
+            ctx.route = Some(Arc::clone(&route));
+            match &route.action {
+                Action::Pool(index) => match ctx.snapshot.pool(*index).map(Arc::clone) {
+                    Some(served) => alone(session, ctx, served, client, named.as_ref()).await,
+                    None => return reply::own(session, 404).await,
+                },
+                Action::Split(split) => {
+                    let pools = split::pools(ctx, split).into_iter().map(|(served, welcomes)| {
+                        let evidence = read(session, ctx, &served, client, named.as_ref());
+                        (served, welcomes, evidence)
+                    });
+                    split::settle(split, pools.collect(), ctx.arrived).await
+                }
+                Action::Redirect { .. } | Action::Respond(_) => {
+                    return routed::answer(session, ctx, &route, client).await;
+                }
+            }
+        }
     };
-    let evidence = read(session, ctx, &served, client, named.as_ref());
-    evidence.refused.iter().for_each(|refused| served.meter.token_refused(fault(*refused)));
-    let decision = match settle(&served, &evidence, ctx.arrived).await {
-        Ok(decision) => decision,
-        Err(refusal) => {
+    let Settled { served, evidence, decision } = match settled {
+        Ok(settled) => settled,
+        Err(Unserved { pool: Some((served, evidence)), refusal }) => {
+            count_faults(&served, &evidence);
             trace::refused(proxy, session, &served, &evidence, refusal);
             return refuse(session, ctx, served, refusal).await;
         }
+        Err(Unserved { pool: None, refusal }) => return reply::unavailable(session, refusal).await,
     };
+    count_faults(&served, &evidence);
     let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);
     let decision = match preferred(proxy, ctx, &served, decision, client) {
         Ok(decision) => decision,
@@ -98,8 +116,42 @@ pub(super) async fn choose(
         trace,
     }));
     ctx.phases.placed();
+    ctx.mirror = mirror::wanted(ctx, session);
     remember(ctx);
     Ok(false)
+}
+
+/// A request that has found its pool and backend.
+pub(super) struct Settled {
+    pub(super) served: Arc<ServedPool>,
+    pub(super) evidence: Evidence,
+    pub(super) decision: Decision,
+}
+
+/// A request that nobody can serve.
+pub(super) struct Unserved {
+    /// The pool that would have been the first to.
+    pub(super) pool: Option<(Arc<ServedPool>, Evidence)>,
+    pub(super) refusal: Refusal,
+}
+
+/// The decision where one pool is named.
+async fn alone(
+    session: &Session,
+    ctx: &RequestContext,
+    served: Arc<ServedPool>,
+    client: Client,
+    named: Option<&SessionKey>,
+) -> Result<Settled, Unserved> {
+    let evidence = read(session, ctx, &served, client, named);
+    match settle(&served, &evidence, ctx.arrived).await {
+        Ok(decision) => Ok(Settled { served, evidence, decision }),
+        Err(refusal) => Err(Unserved { pool: Some((served, evidence)), refusal }),
+    }
+}
+
+fn count_faults(served: &ServedPool, evidence: &Evidence) {
+    evidence.refused.iter().for_each(|refused| served.meter.token_refused(fault(*refused)));
 }
 
 async fn refuse(
@@ -168,6 +220,21 @@ pub(super) async fn settle(served: &ServedPool, evidence: &Evidence, now: Now) -
     }
 }
 
+/// Learns where a session lives from whoever may know: another replica, or the process before this one.
+pub(super) async fn learn_from_others(served: &ServedPool, evidence: &Evidence, now: Now) {
+    if evidence.ids.is_empty() {
+        return;
+    }
+    if let Some(shared) = &served.shared
+        && let Some(unsure) = affinity::unsure(evidence, &served.policy, &served.pool, now)
+    {
+        shared.ask(&unsure).await;
+    }
+    if served.policy.learned.is_fed() {
+        await_news(served, evidence).await;
+    }
+}
+
 /// Waits until one of the session ids is known, for a bounded time.
 async fn await_news(served: &ServedPool, evidence: &Evidence) {
     let learned = &served.policy.learned;
@@ -230,37 +297,6 @@ fn ask_hooks(
     };
     let named = proxy.hooks.session_key(&mut ctx.states, &view)?;
     Ok(Asked::Go(pool, named))
-}
-
-/// The pool of the route that takes the request.
-///
-/// # Errors
-/// The status, where no route does.
-fn route(session: &Session, ctx: &mut RequestContext, client: Client) -> Result<Arc<ServedPool>, u16> {
-    let head = session.req_header();
-    let request = route::RequestView {
-        method: &head.method,
-        host: host(head),
-        target: head.raw_path(),
-        headers: &head.headers,
-        client: client.address,
-        server_name: None,
-    };
-    let route = match listener(ctx).map(|listener| listener.routes.find(&request)) {
-        Some(Found::Route(route)) => Arc::clone(route),
-        // No route takes it, or it tries to get around one.
-        Some(Found::Nothing) | None => return Err(404),
-        Some(Found::Ambiguous) => return Err(400),
-    };
-    let served = ctx.snapshot.pool(route.pool).map(Arc::clone);
-    ctx.route = Some(route);
-    served.ok_or(404)
-}
-
-/// In HTTP/2 the host may stand in the URL alone.
-fn host(head: &RequestHeader) -> Option<&[u8]> {
-    let field = head.headers.get(header::HOST).map(HeaderValue::as_bytes);
-    field.or_else(|| head.uri.authority().map(|authority| authority.as_str().as_bytes()))
 }
 
 fn read(

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::mirror::Copy;
 use super::phases::Phases;
 use crate::affinity::{Decision, Evidence, Refusal, SessionDigest};
 use crate::clock::Now;
@@ -32,6 +33,8 @@ pub(crate) struct RequestContext {
     pub(super) states: States,
     /// The route that takes it, unless a hook chose.
     pub(super) route: Option<Arc<Route>>,
+    /// Its copy for another pool.
+    pub(super) mirror: Option<Box<Copy>>,
     /// Bytes of its body so far.
     pub(super) body_bytes: u64,
     /// Interim responses (1xx) so far.
@@ -87,6 +90,14 @@ pub(super) struct Client {
 }
 
 impl RequestContext {
+    /// Who is asking, once that is known.
+    pub(super) fn client(&self) -> Option<Client> {
+        match &self.stage {
+            Stage::Placed(placed) => Some(placed.client),
+            Stage::Arrived | Stage::Refused { .. } => None,
+        }
+    }
+
     pub(super) fn placed(&mut self) -> Option<&mut Placed> {
         match &mut self.stage {
             Stage::Placed(placed) => Some(placed),

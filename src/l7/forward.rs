@@ -9,10 +9,11 @@ use pingora::{Error, ErrorType, Result};
 
 use super::arrive::listener;
 use super::context::RequestContext;
-use super::forwarded;
 use super::proxy::Proxy;
+use super::{forwarded, mirror, routed, split};
 use crate::affinity::{self, Stripped};
 use crate::hooks::UpstreamRequest;
+use crate::route::Action;
 
 /// As text, so that a backend sees the customary case.
 const COOKIE: &str = "Cookie";
@@ -24,7 +25,12 @@ pub(super) fn forward(
     request: &mut RequestHeader,
     ctx: &mut RequestContext,
 ) -> Result<()> {
-    let connection = ctx.connection.clone();
+    let (connection, route) = (ctx.connection.clone(), ctx.route.clone());
+    if let Some(Action::Split(split)) = route.as_ref().map(|route| &route.action) {
+        for (other, _) in split::pools(ctx, split) {
+            strip_cookie(request, other.policy.cookie.name.as_bytes())?;
+        }
+    }
     let subject_header = listener(ctx).and_then(|listener| listener.subject_header.clone());
     let snapshot = Arc::clone(&ctx.snapshot);
     let Some(placed) = ctx.placed() else { return Ok(()) };
@@ -40,9 +46,19 @@ pub(super) fn forward(
             request.insert_header(name, subject.clone())?;
         }
     }
+    if let Some(route) = route {
+        routed::change_request(request, session.req_header(), &route, placed.client)?;
+    }
+    ask_hooks(proxy, request, ctx)?;
+    mirror::head(request, ctx);
+    Ok(())
+}
+
+fn ask_hooks(proxy: &Proxy, request: &mut RequestHeader, ctx: &mut RequestContext) -> Result<()> {
     if proxy.hooks.is_empty() {
         return Ok(());
     }
+    let Some(placed) = ctx.placed() else { return Ok(()) };
     let served = Arc::clone(&placed.served);
     let Some(backend) = served.pool.backend(placed.backend()) else { return Ok(()) };
     let mut view = UpstreamRequest::new(request, backend.id());

@@ -18,10 +18,13 @@ mod context;
 mod forward;
 mod forwarded;
 mod log;
+mod mirror;
 mod phases;
 mod proxy;
 mod reply;
 mod retry;
+mod routed;
+mod split;
 mod trace;
 mod tunnel;
 

@@ -15,8 +15,9 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorSource, Result};
 
 use super::context::{RequestContext, Stage};
+use super::mirror::Mirrors;
 use super::phases::Phases;
-use super::{answer, arrive, choose, connect, forward, log, reply, retry};
+use super::{answer, arrive, choose, connect, forward, log, mirror, reply, retry};
 use crate::clock::Exact;
 use crate::hooks::Chain;
 use crate::listen::Connection;
@@ -31,6 +32,7 @@ pub(crate) struct Proxy {
     pub(super) counts: Arc<Counts>,
     /// `None`: nobody could ask.
     pub(super) recent: Option<Arc<Recent>>,
+    pub(super) mirrors: Mirrors,
 }
 
 impl Proxy {
@@ -41,7 +43,7 @@ impl Proxy {
         counts: Arc<Counts>,
         recent: Option<Arc<Recent>>,
     ) -> Self {
-        Self { current, hooks, counts, recent }
+        Self { current, hooks, counts, recent, mirrors: Mirrors::default() }
     }
 }
 
@@ -60,6 +62,7 @@ impl ProxyHttp for Proxy {
             body: None,
             states: self.hooks.states(),
             route: None,
+            mirror: None,
             body_bytes: 0,
             interim: 0,
             stage: Stage::Arrived,
@@ -94,6 +97,7 @@ impl ProxyHttp for Proxy {
         end: bool,
         ctx: &mut Self::CTX,
     ) -> Result<()> {
+        mirror::body(self, body.as_ref(), end, ctx);
         arrive::bound_body(body.as_ref(), end, ctx)
     }
 

@@ -32,14 +32,19 @@ pub(super) async fn hook_answer(session: &mut Session, answer: Answer) -> Result
         head.append_header(name, value)?;
     }
     head.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
-    let empty = answer.body.is_empty() || session.req_header().method == http::Method::HEAD;
+    write(session, head, Bytes::from(answer.body)).await
+}
+
+/// Writes an answer whose head is complete.
+pub(super) async fn write(session: &mut Session, head: ResponseHeader, body: Bytes) -> Result<bool> {
+    let empty = body.is_empty() || session.req_header().method == http::Method::HEAD;
     // The body of the request was not read, so the connection cannot go on behind it.
     if !session.is_body_empty() {
         session.set_keepalive(None);
     }
     session.write_response_header(Box::new(head), empty).await?;
     if !empty {
-        session.write_response_body(Some(Bytes::from(answer.body)), true).await?;
+        session.write_response_body(Some(body), true).await?;
     }
     Ok(true)
 }

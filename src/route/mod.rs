@@ -6,12 +6,16 @@
 //!
 //! Knows nothing of sockets. May use `affinity`, for the one way in which cookies are read.
 
+mod action;
 mod index;
 mod matcher;
 mod path;
 mod table;
+mod template;
 mod view;
 
+pub use action::{Action, FixedAnswer, HeaderChanges, Mirror, MirrorPlace, Part, Rewrite, Split};
 pub use matcher::{Condition, HostPattern, Matcher, MediaRange, PathPattern, ValueTest};
 pub use table::{Found, PoolIndex, Route, RouteTable};
+pub use template::{Filling, Piece, Template};
 pub use view::RequestView;

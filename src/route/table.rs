@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::action::{Action, HeaderChanges, Mirror, Rewrite};
 use super::index::{Index, Position};
 use super::matcher::Matcher;
 use super::path;
@@ -18,15 +19,23 @@ impl PoolIndex {
     }
 }
 
-/// What becomes of the requests that it takes.
+/// A rule that says what becomes of requests.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// Its name in log and `explain`: as the configuration gives it, else its number in the listener.
     pub name: Arc<str>,
     /// Which requests it takes.
     pub matcher: Matcher,
-    /// The pool that serves them.
-    pub pool: PoolIndex,
+    /// What becomes of them.
+    pub action: Action,
+    /// What the backend is asked instead.
+    pub rewrite: Rewrite,
+    /// What is changed in the header fields that the backend gets.
+    pub request_headers: HeaderChanges,
+    /// What is changed in the header fields that the client gets.
+    pub response_headers: HeaderChanges,
+    /// Where else they are sent.
+    pub mirror: Option<Mirror>,
 }
 
 /// The routes of one listener, in order.

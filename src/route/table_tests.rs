@@ -26,7 +26,11 @@ fn table(matchers: Vec<Matcher>) -> RouteTable {
     let route = |(number, matcher): (usize, Matcher)| Route {
         name: number.to_string().into(),
         matcher,
-        pool: PoolIndex(0),
+        action: Action::Pool(PoolIndex(0)),
+        rewrite: Rewrite::default(),
+        request_headers: HeaderChanges::default(),
+        response_headers: HeaderChanges::default(),
+        mirror: None,
     };
     RouteTable::new(matchers.into_iter().enumerate().map(route).collect())
 }

@@ -106,8 +106,8 @@ fn destination(config: &checked::LogDestination) -> Destination {
 
 fn format(config: checked::LogFormat) -> LogFormat {
     let piece = |piece| match piece {
-        checked::Piece::Text(text) => Piece::Text(text),
-        checked::Piece::Field(field) => Piece::Field(field),
+        checked::LogPiece::Text(text) => Piece::Text(text),
+        checked::LogPiece::Field(field) => Piece::Field(field),
     };
     match config {
         checked::LogFormat::Json => LogFormat::Json,

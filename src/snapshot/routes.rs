@@ -1,10 +1,11 @@
 //! From checked routes to a table.
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::config::checked;
 use crate::route::{
-    Condition, HostPattern, Matcher, MediaRange, PathPattern, PoolIndex, Route, RouteTable, ValueTest,
+    Action, Condition, FixedAnswer, HeaderChanges, HostPattern, Matcher, MediaRange, Mirror, Part,
+    PathPattern, Piece, PoolIndex, Rewrite, Route, RouteTable, Split, Template, ValueTest,
 };
 
 /// The routes of one listener.
@@ -13,15 +14,83 @@ pub(super) fn table(routes: Vec<checked::Route>) -> RouteTable {
         Some(Route {
             name: route.name.unwrap_or_else(|| format!("#{number}")).into(),
             matcher: matcher(route.matcher),
-            pool: PoolIndex(u16::try_from(route.pool).ok()?),
+            action: action(route.action)?,
+            rewrite: Rewrite {
+                path: route.rewrite.path.map(template).unwrap_or_default(),
+                host: route.rewrite.host.map(template).unwrap_or_default(),
+            },
+            request_headers: header_changes(route.request_headers),
+            response_headers: header_changes(route.response_headers),
+            mirror: match route.mirror {
+                Some(mirror) => {
+                    Some(Mirror::new(pool(mirror.pool)?, mirror.share, mirror.body_bytes, mirror.at_once))
+                }
+                None => None,
+            },
         })
     };
     RouteTable::new(routes.into_iter().zip(1..).filter_map(route).collect())
 }
 
+fn pool(index: usize) -> Option<PoolIndex> {
+    u16::try_from(index).ok().map(PoolIndex)
+}
+
+fn action(action: checked::Action) -> Option<Action> {
+    Some(match action {
+        checked::Action::Pool(index) => Action::Pool(pool(index)?),
+        checked::Action::Split(parts) => {
+            let part = |(index, weight)| Some(Part { pool: pool(index)?, weight });
+            Action::Split(Split::new(parts.into_iter().map(part).collect::<Option<_>>()?))
+        }
+        checked::Action::Redirect { status, to } => {
+            Action::Redirect { status: StatusCode::from_u16(status).ok()?, to: template(to) }
+        }
+        checked::Action::Respond { status, media_type, body } => Action::Respond(FixedAnswer {
+            status: StatusCode::from_u16(status).ok()?,
+            media_type: HeaderValue::try_from(media_type).ok()?,
+            body: body.into(),
+        }),
+    })
+}
+
+fn template(template: checked::Template) -> Template {
+    let piece = |piece| match piece {
+        checked::Piece::Text(text) => Piece::Text(bytes(text)),
+        checked::Piece::Scheme => Piece::Scheme,
+        checked::Piece::Host => Piece::Host,
+        checked::Piece::Path => Piece::Path,
+        checked::Piece::Rest => Piece::Rest,
+        checked::Piece::Query => Piece::Query,
+        checked::Piece::Client => Piece::Client,
+    };
+    Template(template.0.into_iter().map(piece).collect())
+}
+
+fn header_changes(changes: checked::HeaderChanges) -> HeaderChanges {
+    let fields = |fields: Vec<(String, checked::Template)>| {
+        fields.into_iter().map(|(name, value)| (name.into(), template(value))).collect()
+    };
+    HeaderChanges {
+        remove: changes.remove.into_iter().filter_map(|name| name.try_into().ok()).collect(),
+        set: fields(changes.set),
+        add: fields(changes.add),
+    }
+}
+
 fn matcher(matcher: checked::Matcher) -> Matcher {
-    let checked::Matcher { hosts, paths, methods, headers, cookies, query, accept, content_type, client } =
-        matcher;
+    let checked::Matcher {
+        hosts,
+        paths,
+        methods,
+        headers,
+        cookies,
+        query,
+        accept,
+        content_type,
+        client,
+        server_names,
+    } = matcher;
     let mut conditions = Vec::new();
     let mut add = |is_given: bool, condition: Condition| {
         if is_given {
@@ -33,6 +102,8 @@ fn matcher(matcher: checked::Matcher) -> Matcher {
         methods.iter().filter_map(|method| Method::from_bytes(method.as_bytes()).ok()).collect();
     add(!methods.is_empty(), Condition::Method(methods));
     add(!client.is_empty(), Condition::Client(client.into()));
+    let server_names: Box<[_]> = server_names.into_iter().map(host).collect();
+    add(!server_names.is_empty(), Condition::ServerName(server_names));
     for (name, test) in headers {
         if let Ok(name) = HeaderName::try_from(name) {
             add(true, Condition::Header(name, self::test(test)));

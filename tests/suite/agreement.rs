@@ -49,7 +49,8 @@ fn client(metered: &Metered, number: usize, progress: &AtomicUsize) -> Vec<(Stri
             // A browser that has lost one of its cookies.
             token = None;
         }
-        let path = ["/", "/", "/", "/login", "/logout", "/plain", "/static", "/reset"][usize::try_from(draw(8)).unwrap()];
+        let path = ["/", "/", "/", "/login", "/logout", "/plain", "/static", "/reset"]
+            [usize::try_from(draw(8)).unwrap()];
         let name = format!("r{number}-{n}");
         let cookies: Vec<_> = id.iter().map(|id| format!("JSESSIONID={id}")).chain(token.clone()).collect();
         let mut fields = vec![format!("User-Agent: {name}")];

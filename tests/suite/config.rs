@@ -191,7 +191,8 @@ fn replicas_share_their_secrets() {
 #[test]
 fn values_arrive_as_they_were_written() {
     let checked = load("conf/tomcat.yaml");
-    let pool = &checked.pools[checked.listeners[0].routes[0].pool];
+    let config::checked::Action::Pool(pool) = checked.listeners[0].routes[0].action else { panic!("a pool") };
+    let pool = &checked.pools[pool];
     assert_eq!(pool.backends.len(), 3);
     assert_eq!(pool.affinity.application_cookies, ["JSESSIONID"]);
     assert_eq!(pool.affinity.path_parameter.as_deref(), Some("jsessionid"));

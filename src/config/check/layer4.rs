@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Surroundings;
-use super::routes::pool;
+use super::routes::{pool, pools_of};
 use crate::config::checked::{Layer4, SourceAddress, Tcp};
 use crate::config::collections::Named;
 use crate::config::model;
@@ -63,7 +63,7 @@ pub(super) fn pools(
 
 fn routed(listener: &model::Listener) -> impl Iterator<Item = String> {
     let routes = listener.routes.get().into_iter().flatten();
-    routes.filter_map(|route| Some(route.get()?.pool.get()?.0.clone()))
+    routes.filter_map(|route| pools_of(route.get()?)).flatten().map(|name| name.0.clone())
 }
 
 fn refuse<'m>(keys: impl IntoIterator<Item = Key<'m>>, what: &str, around: &Surroundings<'_>) {

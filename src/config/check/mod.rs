@@ -3,6 +3,7 @@
 //! Each function takes a model type apart and gives the checked type; `None` means that a problem is reported.
 //! All parts are checked before the first `None` ends a function, so that no problem hides another.
 
+mod actions;
 mod admin;
 mod affinity;
 mod discovery;
@@ -15,6 +16,7 @@ mod routes;
 mod secrets;
 mod shadow;
 mod shared;
+mod template;
 mod tls;
 
 use std::collections::HashMap;

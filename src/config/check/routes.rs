@@ -1,7 +1,7 @@
 //! Routes: they lead somewhere, and each can match.
 
-use super::{Surroundings, all, shadow};
-use crate::config::checked::{Matcher, PathPattern, Route, ValueTest};
+use super::{Surroundings, actions, all, shadow};
+use crate::config::checked::{Action, Matcher, PathPattern, Route, ValueTest};
 use crate::config::collections::{Keyed, Named, OneOrMany};
 use crate::config::model;
 use crate::config::network::Network;
@@ -47,7 +47,8 @@ pub(super) fn routes(
         matches!(route.get().map(|route| &route.r#match.value), Some(Some(Some(_))))
     };
     let vague: Vec<bool> = routes.iter().map(is_vague).collect();
-    let checked: Vec<_> = routes.into_iter().map(|route| self::route(route.value?, pools, around)).collect();
+    let checked: Vec<_> =
+        routes.into_iter().map(|route| self::route(route.value?, &route.place, pools, around)).collect();
     let matchers = checked.iter().zip(vague).map(|(route, vague)| {
         let matcher = route.as_ref().map(|route| &route.matcher);
         matcher.filter(|matcher| !vague || **matcher != Matcher::default())
@@ -57,20 +58,68 @@ pub(super) fn routes(
     all(checked.into_iter())
 }
 
-/// The pools that routes name; `None`: a name is missing or broken, and may mean any of them.
+/// The pools that routes name; `None`: a name is broken, and may mean any of them.
 pub(super) fn pools_named(routes: &[Spanned<model::Route>]) -> Option<Vec<&Name>> {
-    routes.iter().map(|route| route.get()?.pool.get()).collect()
+    let names: Option<Vec<_>> = routes.iter().map(|route| pools_of(route.get()?)).collect();
+    Some(names?.into_iter().flatten().collect())
+}
+
+/// The pools that a route names.
+pub(super) fn pools_of(route: &model::Route) -> Option<Vec<&Name>> {
+    let mut names = Vec::new();
+    names.extend(route.pool.get()?);
+    for part in route.split.get()?.iter().flatten() {
+        names.push(part.get()?.pool.get()?);
+    }
+    if let Some(mirror) = route.mirror.get()? {
+        names.push(mirror.pool.get()?);
+    }
+    Some(names)
 }
 
 fn route(
     route: model::Route,
+    place: &Place,
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Option<Route> {
-    let model::Route { name, r#match, pool } = route;
+    let model::Route {
+        name,
+        r#match,
+        pool,
+        split,
+        redirect,
+        respond,
+        rewrite,
+        request_headers,
+        response_headers,
+        mirror,
+    } = route;
     let matcher = matcher(r#match, around);
-    let pool = pool.get().and_then(|name| self::pool(name, &pool.place, pools, around));
-    Some(Route { name: name.value?.map(|Name(name)| name), matcher: matcher?, pool: pool? })
+    let known = matcher.as_ref();
+    let to_backend = [&rewrite.place, &request_headers.place, &mirror.place];
+    let given = [rewrite.given, request_headers.given, mirror.given];
+    let keys = actions::Keys { pool, split, redirect, respond };
+    let action = actions::action(keys, place, known, pools, around);
+    if matches!(action, Some(Action::Redirect { .. } | Action::Respond { .. }))
+        && let Some((place, _)) = to_backend.into_iter().zip(given).find(|(_, given)| *given)
+    {
+        let message = format!("`{}` has no effect: the route sends nothing to a backend", place.name());
+        around.error(Code::Unused, place, message, "remove it");
+    }
+    let rewrite = actions::rewrite(rewrite, known, around);
+    let request_headers = actions::header_changes(request_headers, known, around);
+    let response_headers = actions::header_changes(response_headers, known, around);
+    let mirror = actions::mirror(mirror, pools, around);
+    Some(Route {
+        name: name.value?.map(|Name(name)| name),
+        matcher: matcher?,
+        action: action?,
+        rewrite: rewrite?,
+        request_headers: request_headers?,
+        response_headers: response_headers?,
+        mirror: mirror?,
+    })
 }
 
 /// The index of the pool that is named.
@@ -96,8 +145,18 @@ pub(super) fn pool(
 
 fn matcher(matcher: Spanned<Option<model::Match>>, around: &Surroundings<'_>) -> Option<Matcher> {
     let place = matcher.place;
-    let Some(model::Match { host, path, method, header, cookie, query, accept, content_type, client }) =
-        matcher.value?
+    let Some(model::Match {
+        host,
+        path,
+        method,
+        header,
+        cookie,
+        query,
+        accept,
+        content_type,
+        client,
+        server_name,
+    }) = matcher.value?
     else {
         return Some(Matcher::default());
     };
@@ -116,6 +175,7 @@ fn matcher(matcher: Spanned<Option<model::Match>>, around: &Surroundings<'_>) ->
         accept: list(accept, media, around)?,
         content_type: list(content_type, media, around)?,
         client: list(client, |Network(network)| network, around)?,
+        server_names: list(server_name, |HostPattern(host)| host, around)?,
     };
     if matcher == Matcher::default() {
         let message = "`match` has no condition: the route takes every request";

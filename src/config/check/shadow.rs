@@ -117,6 +117,7 @@ fn takes(earlier: &Matcher, path: Option<&PathPattern>, later: &Matcher) -> bool
         && tests_hold(&earlier.query, &later.query)
         && all_in(&later.accept, &earlier.accept, MediaRange::is_in)
         && all_in(&later.content_type, &earlier.content_type, MediaRange::is_in)
+        && all_in(&later.server_names, &earlier.server_names, HostPattern::is_in)
         && all_in(&later.client, &earlier.client, |one: &IpNet, other| other.contains(one))
 }
 
@@ -144,6 +145,20 @@ impl ValueTest {
                 others.iter().all(|other| mine.regex.is_match(other.as_bytes()))
             }
             _ => false,
+        }
+    }
+}
+
+impl HostPattern {
+    fn is_in(&self, other: &Self) -> bool {
+        let below = |name: &str, domain: &str| {
+            name.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+        };
+        match (self, other) {
+            (Self::Exact(name), Self::Exact(other)) => name == other,
+            (Self::Exact(name), Self::Below(domain)) => below(name, domain),
+            (Self::Below(own), Self::Below(domain)) => own == domain || below(own, domain),
+            (Self::Below(_), Self::Exact(_)) => false,
         }
     }
 }

@@ -94,12 +94,12 @@ pub enum LogFormat {
     /// The same with referer and user agent.
     Combined,
     /// The operator's own.
-    Template(Vec<Piece>),
+    Template(Vec<LogPiece>),
 }
 
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum LogPiece {
     /// As it is.
     Text(String),
     /// A field.

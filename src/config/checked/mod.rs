@@ -2,6 +2,7 @@
 //!
 //! `snapshot::compile` consumes it; nothing of it lives on as run-time state.
 
+mod action;
 mod affinity;
 mod health;
 mod layer4;
@@ -15,13 +16,16 @@ use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
+pub use self::action::{Action, HeaderChanges, Mirror, Piece, Rewrite, Template};
 pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::layer4::{Layer4, SourceAddress, Tcp};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
-pub use self::log::{AccessLog, Facility, LogDestination, LogFormat, Matter, Piece, Rotation, SyslogAddress};
+pub use self::log::{
+    AccessLog, Facility, LogDestination, LogFormat, LogPiece, Matter, Rotation, SyslogAddress,
+};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};

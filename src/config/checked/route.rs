@@ -3,6 +3,8 @@
 use ipnet::IpNet;
 use regex::bytes::Regex;
 
+use super::action::{Action, HeaderChanges, Mirror, Rewrite};
+
 /// A rule that says what becomes of requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
@@ -10,8 +12,16 @@ pub struct Route {
     pub name: Option<String>,
     /// Which requests it takes.
     pub matcher: Matcher,
-    /// The pool that serves them: an index into [`Checked::pools`](super::Checked::pools).
-    pub pool: usize,
+    /// What becomes of them.
+    pub action: Action,
+    /// What the backend is asked instead.
+    pub rewrite: Rewrite,
+    /// What is changed in the header fields that the backend gets.
+    pub request_headers: HeaderChanges,
+    /// What is changed in the header fields that the client gets.
+    pub response_headers: HeaderChanges,
+    /// Where else they are sent.
+    pub mirror: Option<Mirror>,
 }
 
 /// Which requests a route takes. An empty list puts no condition; all others have to hold.
@@ -35,6 +45,8 @@ pub struct Matcher {
     pub content_type: Vec<MediaRange>,
     /// The client's address is in one of these networks.
     pub client: Vec<IpNet>,
+    /// The TLS handshake named one of these servers.
+    pub server_names: Vec<HostPattern>,
 }
 
 /// A host, or many; in lower case.

@@ -2,6 +2,7 @@
 //!
 //! The documentation of a field is what the reference and the JSON Schema say of the key.
 
+mod action;
 mod admin;
 mod affinity;
 mod discovery;
@@ -15,6 +16,7 @@ mod secret;
 mod server;
 mod tls;
 
+pub(super) use action::{HeaderChanges, Mirror, Part, Parts, Redirect, Respond, Rewrite};
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
 pub(super) use discovery::{BackendFile, Discovery, Dns};

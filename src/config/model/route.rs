@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
+use super::action::{HeaderChanges, Mirror, Parts, Redirect, Respond, Rewrite};
 use crate::config::collections::{Keyed, OneOrMany};
 use crate::config::network::Network;
 use crate::config::patterns::{HostPattern, MatchPath, MediaType, Method, Pattern};
@@ -17,8 +18,23 @@ keys! {
         name: Option<Name> = "null",
         /// Which requests it takes: those for which all that is written here holds; null: every request.
         r#match: Option<Match> = "null",
-        /// Name of the pool that serves them.
-        pool: Name,
+        /// Name of the pool that serves them. A route has one of `pool`, `split`, `redirect` and `respond`.
+        pool: Option<Name> = "null",
+        /// Pools of which one serves them, by weight. A client keeps its pool, and a session that lives in one of them stays
+        /// there, whatever the weights become.
+        split: Option<Parts> = "null",
+        /// Sends the client elsewhere.
+        redirect: Option<Redirect> = "null",
+        /// An answer that no backend gives.
+        respond: Option<Respond> = "null",
+        /// What the backend is asked instead; null: what the client asked.
+        rewrite: Option<Rewrite> = "null",
+        /// What is changed in the header fields that the backend gets.
+        request_headers: Option<HeaderChanges> = "null",
+        /// What is changed in the header fields that the client gets.
+        response_headers: Option<HeaderChanges> = "null",
+        /// Another pool that gets a share of the requests, too; null: none.
+        mirror: Option<Mirror> = "null",
     }
 }
 
@@ -47,6 +63,8 @@ keys! {
         content_type: Option<OneOrMany<MediaType>> = "null",
         /// The client's address, behind trusted proxies, is in one of these networks.
         client: Option<OneOrMany<Network>> = "null",
+        /// The TLS handshake named one of these servers, written as `host` is. Never holds without TLS.
+        server_name: Option<OneOrMany<HostPattern>> = "null",
     }
 }
 

@@ -1,7 +1,10 @@
 //! Routes, through real sockets.
 
+mod actions;
 mod documented;
 mod matching;
+mod mirror;
+mod split;
 
 use crate::support::app::App;
 use crate::support::balancer::SHARED;
