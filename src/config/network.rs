@@ -29,6 +29,10 @@ pub(super) struct Network(#[schemars(with = "String")] pub(super) IpNet);
 #[schemars(inline, extend("x-type" = "status or range"))]
 pub(super) struct StatusRange(#[schemars(with = "StatusText")] pub(super) (u16, u16));
 
+/// A status code such as `404`, or a class of them: `4xx`, `5xx`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StatusClass(pub(super) (u16, u16));
+
 /// How status codes may be written.
 #[derive(JsonSchema)]
 #[schemars(untagged, inline)]
@@ -165,6 +169,22 @@ impl Read for Network {
             return None;
         }
         Some(Self(network))
+    }
+}
+
+impl Read for StatusClass {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        let scalar = cursor.scalar("a status such as 404, or 5xx")?;
+        let range = match scalar.text.as_str() {
+            "4xx" => Some((400, 499)),
+            "5xx" => Some((500, 599)),
+            text => text.parse().ok().filter(|code| (400..=599).contains(code)).map(|code: u16| (code, code)),
+        };
+        if range.is_none() {
+            let message = format!("`{}` is no status of an error", scalar.shown());
+            cursor.refuse(Code::BadValue, message, "write it such as 404, 503, 4xx or 5xx");
+        }
+        range.map(Self)
     }
 }
 

@@ -11,13 +11,14 @@ use super::report::{Code, nearest};
 #[schemars(inline, extend("x-type" = "text with pieces"))]
 pub(super) struct Template(#[schemars(with = "String")] pub(super) checked::Template);
 
-const PIECES: [(&str, Piece); 6] = [
+const PIECES: [(&str, Piece); 7] = [
     ("scheme", Piece::Scheme),
     ("host", Piece::Host),
     ("path", Piece::Path),
     ("rest", Piece::Rest),
     ("query", Piece::Query),
     ("client", Piece::Client),
+    ("request_id", Piece::RequestId),
 ];
 
 impl Read for Template {

@@ -6,7 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value as Json;
 
 use super::checked::{
-    AffinityMode, Algorithm, BackendState, FirstContact, Insert, OnLostBackend, Removal, SameSite, Toggle,
+    self, AffinityMode, Algorithm, BackendState, FirstContact, Insert, OnLostBackend, Removal, SameSite,
+    Toggle,
 };
 use super::read::{Cursor, Read};
 use super::report::{Code, nearest};
@@ -111,6 +112,14 @@ pub(super) struct Partitioned(pub(super) Toggle);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SameSiteOrFollow(pub(super) Option<SameSite>);
 
+/// How backends are told who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ForwardedBy {
+    XForwarded,
+    Forwarded,
+    Both,
+}
+
 /// When a request is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RetryOn {
@@ -206,6 +215,21 @@ impl Words for FailBack {
 
 impl Words for ExistingSessions {
     const WORDS: &'static [(&'static str, Self)] = &[("try_home", Self(true)), ("move", Self(false))];
+}
+
+impl Words for ForwardedBy {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("x_forwarded", Self::XForwarded), ("forwarded", Self::Forwarded), ("both", Self::Both)];
+}
+
+impl From<ForwardedBy> for checked::ForwardedBy {
+    fn from(word: ForwardedBy) -> Self {
+        match word {
+            ForwardedBy::XForwarded => Self::XForwarded,
+            ForwardedBy::Forwarded => Self::Forwarded,
+            ForwardedBy::Both => Self::Both,
+        }
+    }
 }
 
 impl Words for Secure {

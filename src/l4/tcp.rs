@@ -130,8 +130,16 @@ impl TcpGate {
         let took = Duration::from_millis(Now::read().ms_since(arrived.monotonic_ms));
         let went_to = went_to.map(|(decision, id)| (served.pool.name(), id, decision.reason));
         let listener = &self.facts.name;
-        let summary =
-            Summary { listener, route: None, went_to, outcome: outcome.as_str(), status: 0, retries, took };
+        let summary = Summary {
+            listener,
+            request_id: None,
+            route: None,
+            went_to,
+            outcome: outcome.as_str(),
+            status: 0,
+            retries,
+            took,
+        };
         self.requests.add(&summary);
         log::debug!("{summary}");
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, header};
+use http::{HeaderName, HeaderValue, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::RequestContext;
 use super::proxy::Proxy;
-use super::routed;
+use super::{routed, told};
 use crate::affinity::{self, Binding, Entropy, ResponseView};
 use crate::clock::{Exact, Now};
 use crate::hooks;
@@ -47,11 +47,14 @@ pub(super) fn answer(
     }
     ctx.phases.answered(stamp);
     drop_hop_by_hop(response);
+    told::tell_client(response, Some(response.version), ctx)?;
+    let request_id = ctx.request_id.clone();
     if let Some(route) = ctx.route.clone()
         && let Some(placed) = ctx.placed()
     {
         // Before the binding: no change of a route's can take that out.
-        routed::change_answer(response, session.req_header(), &route, placed.client)?;
+        let id = request_id.as_ref().map(HeaderValue::as_bytes);
+        routed::change_answer(response, session.req_header(), &route, placed.client, id)?;
     }
     one_framing(response)?;
     if !proxy.hooks.is_empty() {

@@ -11,6 +11,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::{Client, RequestContext};
+use super::forwarded_field;
 use crate::listen::{Connection, Stream};
 use crate::snapshot::ServedListener;
 
@@ -75,11 +76,20 @@ pub(super) fn listener(ctx: &RequestContext) -> Option<&ServedListener> {
 }
 
 /// The client behind trusted proxies; without any, the other end of the connection, which is `secure` or not.
-pub(super) fn client(peer: IpAddr, secure: bool, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
+pub(super) fn client(
+    peer: IpAddr,
+    secure: bool,
+    headers: &HeaderMap,
+    trusted: &[IpNet],
+    by_x: bool,
+) -> Client {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let peer = peer.to_canonical();
     if !is_trusted(&peer) {
         return Client { address: peer, through_proxy: false, secure };
+    }
+    if !by_x {
+        return by_forwarded(peer, secure, headers, is_trusted);
     }
     // From the right: each proxy has added what it saw, and the first stranger is the client.
     let mut address = peer;
@@ -97,8 +107,28 @@ pub(super) fn client(peer: IpAddr, secure: bool, headers: &HeaderMap, trusted: &
     Client { address, through_proxy: true, secure }
 }
 
+/// As `Forwarded` (RFC 7239) has it.
+fn by_forwarded(
+    peer: IpAddr,
+    secure: bool,
+    headers: &HeaderMap,
+    is_trusted: impl Fn(&IpAddr) -> bool,
+) -> Client {
+    let mut client = Client { address: peer, through_proxy: true, secure };
+    for hop in forwarded_field::hops(headers) {
+        // A proxy's word counts even where it hides the address.
+        client.secure = hop.secure;
+        let Some(address) = hop.client.and_then(parse_hop) else { break };
+        client.address = address;
+        if !is_trusted(&address) {
+            break;
+        }
+    }
+    client
+}
+
 /// An address as proxies write it: plain, with a port, or in brackets.
-fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
+pub(super) fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop).ok()?.trim();
     let address = text
         .parse()
@@ -117,7 +147,9 @@ mod tests {
         for field in forwarded {
             headers.append("x-forwarded-for", field.parse().unwrap());
         }
-        client(peer.parse().unwrap(), false, &headers, &["10.0.0.0/8".parse().unwrap()]).address.to_string()
+        client(peer.parse().unwrap(), false, &headers, &["10.0.0.0/8".parse().unwrap()], true)
+            .address
+            .to_string()
     }
 
     #[test]

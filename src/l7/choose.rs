@@ -12,7 +12,7 @@ use super::admit::admit;
 use super::arrive::{client, is_misdirected, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
-use super::{mirror, reply, routed, split, trace};
+use super::{mirror, reply, request_id, routed, split, trace};
 use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Refused, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
@@ -31,16 +31,17 @@ pub(super) async fn choose(
     ctx: &mut RequestContext,
 ) -> pingora::Result<bool> {
     if ctx.connection.as_ref().is_some_and(|connection| is_misdirected(session, connection)) {
-        return reply::own(session, 421).await;
+        return reply::own(session, ctx, 421).await;
     }
     let client = who(session, ctx);
     ctx.client = Some(client);
+    note_id(session, ctx, client);
     let (served, named) = match ask_hooks(proxy, session, ctx, client) {
         Ok(Asked::Go(served, named)) => (served, named),
         Ok(Asked::Answer(answer)) => return reply::hook_answer(session, answer).await,
         Err(failure) => {
             log::error!("{failure}");
-            return reply::own(session, 500).await;
+            return reply::own(session, ctx, 500).await;
         }
     };
     let settled = match served {
@@ -48,13 +49,13 @@ pub(super) async fn choose(
         None => {
             let route = match routed::find(session, ctx, client) {
                 Ok(route) => route,
-                Err(code) => return reply::own(session, code).await,
+                Err(code) => return reply::own(session, ctx, code).await,
             };
             ctx.route = Some(Arc::clone(&route));
             match &route.action {
                 Action::Pool(index) => match ctx.snapshot.pool(*index).map(Arc::clone) {
                     Some(served) => alone(session, ctx, served, client, named.as_ref()).await,
-                    None => return reply::own(session, 404).await,
+                    None => return reply::own(session, ctx, 404).await,
                 },
                 Action::Split(split) => {
                     let pools = split::pools(ctx, split).into_iter().map(|(served, welcomes)| {
@@ -76,7 +77,7 @@ pub(super) async fn choose(
             trace::refused(proxy, session, &served, &evidence, refusal);
             return refuse(session, ctx, served, refusal).await;
         }
-        Err(Unserved { pool: None, refusal }) => return reply::unavailable(session, refusal).await,
+        Err(Unserved { pool: None, refusal }) => return reply::unavailable(session, ctx, refusal).await,
     };
     count_faults(&served, &evidence);
     let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);
@@ -84,7 +85,7 @@ pub(super) async fn choose(
         Ok(decision) => decision,
         Err(failure) => {
             log::error!("{failure}");
-            return reply::own(session, 500).await;
+            return reply::own(session, ctx, 500).await;
         }
     };
     let (decision, permit) = match admit(&served, &evidence, decision).await {
@@ -167,7 +168,7 @@ async fn refuse(
         Refusal::Full => Turned::Full,
     });
     ctx.stage = Stage::Refused { served, refusal };
-    reply::unavailable(session, refusal).await
+    reply::unavailable(session, ctx, refusal).await
 }
 
 fn fault(refused: Refused) -> TokenFault {
@@ -261,12 +262,19 @@ fn repeatable(session: &Session, retries: &RetryPolicy) -> bool {
     retries.attempts > 0 && !session.is_upgrade_req()
 }
 
+fn note_id(session: &Session, ctx: &mut RequestContext, client: Client) {
+    let name = listener(ctx).and_then(|listener| listener.headers.request_id.as_ref());
+    let id = name.map(|(name, _)| request_id::of(session.req_header(), name, client.through_proxy));
+    ctx.request_id = id;
+}
+
 fn who(session: &Session, ctx: &RequestContext) -> Client {
     let peer =
         ctx.connection.as_ref().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |connection| connection.peer.ip());
     let trusted = listener(ctx).map(|listener| listener.trusted_proxies.as_slice()).unwrap_or_default();
     let secure = ctx.connection.as_ref().is_some_and(|connection| connection.secured.is_some());
-    client(peer, secure, &session.req_header().headers, trusted)
+    let by_x = listener(ctx).is_none_or(|listener| listener.headers.x_forwarded);
+    client(peer, secure, &session.req_header().headers, trusted, by_x)
 }
 
 enum Asked {

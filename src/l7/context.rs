@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use super::mirror::Copy;
 use super::phases::Phases;
 use crate::affinity::{Decision, Evidence, Refusal, SessionDigest};
@@ -31,6 +33,8 @@ pub(crate) struct RequestContext {
     pub(super) client: Option<Client>,
     /// What hooks remember.
     pub(super) states: States,
+    /// Its id, where the listener has ids.
+    pub(super) request_id: Option<HeaderValue>,
     /// The route that takes it, unless a hook chose.
     pub(super) route: Option<Arc<Route>>,
     /// Its copy for another pool.

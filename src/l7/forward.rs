@@ -10,7 +10,7 @@ use pingora::{Error, ErrorType, Result};
 use super::arrive::listener;
 use super::context::RequestContext;
 use super::proxy::Proxy;
-use super::{forwarded, mirror, routed, split};
+use super::{forwarded, mirror, routed, split, told};
 use crate::affinity::{self, Stripped};
 use crate::hooks::UpstreamRequest;
 use crate::route::Action;
@@ -33,13 +33,23 @@ pub(super) fn forward(
     }
     let subject_header = listener(ctx).and_then(|listener| listener.subject_header.clone());
     let snapshot = Arc::clone(&ctx.snapshot);
+    let request_id = ctx.request_id.clone();
+    let (by_x, by_field) = listener(ctx)
+        .map_or((true, false), |listener| (listener.headers.x_forwarded, listener.headers.forwarded));
     let Some(placed) = ctx.placed() else { return Ok(()) };
     strip_cookie(request, placed.served.policy.cookie.name.as_bytes())?;
     forwarded::drop_reserved(request, &snapshot.reserved);
     if let Some(connection) = connection {
         let secured = connection.secured.as_deref();
         let scheme = if secured.is_some() { &forwarded::HTTPS } else { &forwarded::HTTP };
-        forwarded::set(request, session.req_header(), connection.peer_text(), scheme, placed.client)?;
+        let told = forwarded::Told {
+            by_x,
+            by_field,
+            peer: connection.peer.ip(),
+            peer_text: connection.peer_text(),
+            scheme,
+        };
+        forwarded::set(request, session.req_header(), &told, placed.client)?;
         if let (Some(name), Some(secured)) = (subject_header, secured)
             && let Some(subject) = &secured.client_subject
         {
@@ -47,8 +57,10 @@ pub(super) fn forward(
         }
     }
     if let Some(route) = route {
-        routed::change_request(request, session.req_header(), &route, placed.client)?;
+        let id = request_id.as_ref().map(HeaderValue::as_bytes);
+        routed::change_request(request, session.req_header(), &route, placed.client, id)?;
     }
+    told::tell_backend(request, session.req_header().version, ctx)?;
     ask_hooks(proxy, request, ctx)?;
     mirror::head(request, ctx);
     Ok(())

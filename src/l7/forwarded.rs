@@ -1,10 +1,14 @@
 //! `X-Forwarded-*`: what we know of the client, and nothing that the client claims.
 
+use std::net::IpAddr;
+
 use http::{HeaderName, HeaderValue};
 use pingora::Result;
 use pingora::http::RequestHeader;
 
+use super::arrive::parse_hop;
 use super::context::Client;
+use super::forwarded_field;
 
 const FOR: &str = "X-Forwarded-For";
 const PROTO: &str = "X-Forwarded-Proto";
@@ -15,13 +19,48 @@ pub(super) const HTTPS: HeaderValue = HeaderValue::from_static("https");
 const CLAIM: &str = "x-forwarded-";
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 
+/// What is told, and how.
+#[derive(Debug)]
+pub(super) struct Told<'a> {
+    /// By `X-Forwarded-*`.
+    pub(super) by_x: bool,
+    /// By `Forwarded` (RFC 7239).
+    pub(super) by_field: bool,
+    /// Who asks us.
+    pub(super) peer: IpAddr,
+    /// The same, as text.
+    pub(super) peer_text: &'a HeaderValue,
+    /// By which protocol.
+    pub(super) scheme: &'a HeaderValue,
+}
+
 /// Sets the headers. From a trusted proxy what it said is kept, and its own address added; from anybody else
 /// all of it is dropped first.
 pub(super) fn set(
     request: &mut RequestHeader,
     original: &RequestHeader,
-    peer: &HeaderValue,
-    scheme: &HeaderValue,
+    told: &Told<'_>,
+    client: Client,
+) -> Result<()> {
+    // What is not believed is not passed on either.
+    if !client.through_proxy || !told.by_x {
+        drop_claims(request);
+    } else if told.by_field {
+        request.remove_header(&FORWARDED);
+    }
+    if told.by_x {
+        set_x_forwarded(request, original, told, client)?;
+    }
+    if told.by_field {
+        set_forwarded(request, original, told, client)?;
+    }
+    Ok(())
+}
+
+fn set_x_forwarded(
+    request: &mut RequestHeader,
+    original: &RequestHeader,
+    told: &Told<'_>,
     client: Client,
 ) -> Result<()> {
     if client.through_proxy {
@@ -30,20 +69,48 @@ pub(super) fn set(
         if !chain.is_empty() {
             chain.extend_from_slice(b", ");
         }
-        chain.extend_from_slice(peer.as_bytes());
+        chain.extend_from_slice(told.peer_text.as_bytes());
         request.insert_header(FOR, chain)?;
         if !original.headers.contains_key(PROTO) {
-            request.insert_header(PROTO, scheme.clone())?;
+            request.insert_header(PROTO, told.scheme.clone())?;
         }
         if !original.headers.contains_key(HOST) {
             set_host(request, original)?;
         }
         return Ok(());
     }
-    drop_claims(request);
-    request.insert_header(FOR, peer.clone())?;
-    request.insert_header(PROTO, scheme.clone())?;
+    request.insert_header(FOR, told.peer_text.clone())?;
+    request.insert_header(PROTO, told.scheme.clone())?;
     set_host(request, original)
+}
+
+/// One element for each proxy (RFC 7239 section 4). Where `X-Forwarded-*` is what is believed, its chain is told again; a
+/// `Forwarded` beside it may come from anybody.
+fn set_forwarded(
+    request: &mut RequestHeader,
+    original: &RequestHeader,
+    told: &Told<'_>,
+    client: Client,
+) -> Result<()> {
+    let mut chain: Vec<u8> = Vec::new();
+    if client.through_proxy {
+        let name = if told.by_x { FOR } else { "forwarded" };
+        for field in original.headers.get_all(name) {
+            if !told.by_x {
+                chain.extend_from_slice(field.as_bytes());
+                chain.extend_from_slice(b", ");
+                continue;
+            }
+            for hop in field.as_bytes().split(|byte| *byte == b',') {
+                let node = parse_hop(hop).map_or_else(|| b"for=unknown".to_vec(), forwarded_field::node);
+                chain.extend_from_slice(&node);
+                chain.extend_from_slice(b", ");
+            }
+        }
+    }
+    let host = original.headers.get(http::header::HOST).map(HeaderValue::as_bytes);
+    chain.extend_from_slice(&forwarded_field::element(told.peer, host, told.scheme == HTTPS));
+    request.insert_header("Forwarded", chain)
 }
 
 fn set_host(request: &mut RequestHeader, original: &RequestHeader) -> Result<()> {

@@ -40,6 +40,7 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
     if let Some(listener) = listener(ctx) {
         let summary = Summary {
             listener: &listener.name,
+            request_id: ctx.request_id.as_ref().and_then(|id| id.to_str().ok()),
             route: ctx.route.as_ref().map(|route| &*route.name),
             went_to,
             outcome: outcome.unwrap_or(Outcome::Kept.as_str()),
@@ -64,7 +65,7 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
         proxy.hooks.on_complete(&mut ctx.states, &completed);
     }
     if let Stage::Placed(placed) = &mut ctx.stage {
-        trace::ended(proxy, session, placed, status);
+        trace::ended(proxy, session, ctx.request_id.as_ref(), placed, status);
     }
 }
 

@@ -17,14 +17,17 @@ mod connect;
 mod context;
 mod forward;
 mod forwarded;
+mod forwarded_field;
 mod log;
 mod mirror;
 mod phases;
 mod proxy;
 mod reply;
+mod request_id;
 mod retry;
 mod routed;
 mod split;
+mod told;
 mod trace;
 mod tunnel;
 

@@ -61,6 +61,7 @@ impl ProxyHttp for Proxy {
             client: None,
             body: None,
             states: self.hooks.states(),
+            request_id: None,
             route: None,
             mirror: None,
             body_bytes: 0,

@@ -1,12 +1,14 @@
 //! Our own answers: short, private, never bound to a session.
 
 use bytes::Bytes;
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 use pingora::proxy::{FailToProxy, Session};
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
+use super::arrive::listener;
 use super::context::RequestContext;
+use super::told;
 use crate::affinity::Refusal;
 use crate::hooks::Answer;
 
@@ -14,15 +16,15 @@ use crate::hooks::Answer;
 const RETRY_AFTER_S: &str = "5";
 
 /// Answers with a status of ours.
-pub(super) async fn own(session: &mut Session, code: u16) -> Result<bool> {
-    let (head, body) = page(code)?;
+pub(super) async fn own(session: &mut Session, ctx: &RequestContext, code: u16) -> Result<bool> {
+    let (head, body) = page(code, ctx)?;
     session.write_error_response(head, body).await?;
     Ok(true)
 }
 
 /// Nobody can serve the request now.
-pub(super) async fn unavailable(session: &mut Session, _: Refusal) -> Result<bool> {
-    own(session, 503).await
+pub(super) async fn unavailable(session: &mut Session, ctx: &RequestContext, _: Refusal) -> Result<bool> {
+    own(session, ctx, 503).await
 }
 
 /// Answers with what a hook has said.
@@ -50,7 +52,7 @@ pub(super) async fn write(session: &mut Session, head: ResponseHeader, body: Byt
 }
 
 /// Answers for a request that has failed for good, if the client can still be told.
-pub(super) async fn failure(session: &mut Session, error: &Error, _: &RequestContext) -> FailToProxy {
+pub(super) async fn failure(session: &mut Session, error: &Error, ctx: &RequestContext) -> FailToProxy {
     let code = match (error.etype(), error.esource()) {
         (ErrorType::HTTPStatus(code), _) => *code,
         (ErrorType::ConnectTimedout | ErrorType::ReadTimedout, ErrorSource::Upstream) => 504,
@@ -66,7 +68,7 @@ pub(super) async fn failure(session: &mut Session, error: &Error, _: &RequestCon
     let answered = session.response_written().is_some_and(|head| !head.status.is_informational());
     if code > 0
         && !answered
-        && let Ok((head, body)) = page(code)
+        && let Ok((head, body)) = page(code, ctx)
         && let Err(error) = session.write_error_response(head, body).await
     {
         log::debug!("the client did not take the answer: {error}");
@@ -74,15 +76,24 @@ pub(super) async fn failure(session: &mut Session, error: &Error, _: &RequestCon
     FailToProxy { error_code: code, can_reuse_downstream: false }
 }
 
-fn page(code: u16) -> Result<(ResponseHeader, Bytes)> {
+/// The listener's page for a status, or one line of text.
+fn page(code: u16, ctx: &RequestContext) -> Result<(ResponseHeader, Bytes)> {
     let status = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = format!("{code} {}\n", status.canonical_reason().unwrap_or("Error"));
-    let mut head = ResponseHeader::build(status, Some(4))?;
-    head.insert_header(header::CONTENT_TYPE, "text/plain")?;
+    let pages = listener(ctx).map(|listener| listener.error_pages.as_slice()).unwrap_or_default();
+    let (media_type, body) = match pages.iter().find(|page| (page.first..=page.last).contains(&code)) {
+        Some(page) => (page.media_type.clone(), page.body.clone()),
+        None => {
+            let text = format!("{code} {}\n", status.canonical_reason().unwrap_or("Error"));
+            (HeaderValue::from_static("text/plain"), Bytes::from(text))
+        }
+    };
+    let mut head = ResponseHeader::build(status, Some(6))?;
+    head.insert_header(header::CONTENT_TYPE, media_type)?;
     head.insert_header(header::CONTENT_LENGTH, body.len())?;
     head.insert_header(header::CACHE_CONTROL, "private, no-store")?;
     if status == StatusCode::SERVICE_UNAVAILABLE {
         head.insert_header(header::RETRY_AFTER, RETRY_AFTER_S)?;
     }
-    Ok((head, Bytes::from(body)))
+    told::tell_client(&mut head, None, ctx)?;
+    Ok((head, body))
 }

@@ -9,7 +9,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::arrive::listener;
 use super::context::{Client, RequestContext};
-use super::reply;
+use super::{reply, told};
 use crate::listen::Connection;
 use crate::route::{Action, Filling, Found, HeaderChanges, RequestView, Route};
 
@@ -54,10 +54,11 @@ pub(super) async fn answer(
 ) -> Result<bool> {
     let original = session.req_header().clone();
     let view = view(&original, client, ctx.connection.as_deref());
-    let filling = Filling { request: &view, matcher: &route.matcher, secure: client.secure };
+    let request_id = ctx.request_id.as_ref().map(HeaderValue::as_bytes);
+    let filling = Filling { request: &view, matcher: &route.matcher, secure: client.secure, request_id };
     let (mut head, body) = match &route.action {
         Action::Redirect { status, to } => {
-            let Some(to) = to.url(&filling) else { return reply::own(session, 400).await };
+            let Some(to) = to.url(&filling) else { return reply::own(session, ctx, 400).await };
             let mut head = ResponseHeader::build(*status, Some(4))?;
             head.insert_header(header::LOCATION, to)?;
             (head, bytes::Bytes::new())
@@ -69,12 +70,13 @@ pub(super) async fn answer(
             }
             (head, answer.body.clone())
         }
-        Action::Pool(_) | Action::Split(_) => return reply::own(session, 500).await,
+        Action::Pool(_) | Action::Split(_) => return reply::own(session, ctx, 500).await,
     };
     if !matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         head.insert_header(header::CONTENT_LENGTH, body.len())?;
     }
     change_response(&mut head, &route.response_headers, &filling)?;
+    told::tell_client(&mut head, None, ctx)?;
     reply::write(session, head, body).await
 }
 
@@ -84,13 +86,14 @@ pub(super) fn change_request(
     original: &RequestHeader,
     route: &Route,
     client: Client,
+    request_id: Option<&[u8]>,
 ) -> Result<()> {
     if route.rewrite.is_empty() && route.request_headers.is_empty() {
         return Ok(());
     }
     // A server name is for matching only.
     let view = view(original, client, None);
-    let filling = Filling { request: &view, matcher: &route.matcher, secure: client.secure };
+    let filling = Filling { request: &view, matcher: &route.matcher, secure: client.secure, request_id };
     let lacks =
         || Error::explain(ErrorType::HTTPStatus(400), "the request lacks what the route puts elsewhere");
     if !route.rewrite.path.is_empty() {
@@ -126,13 +129,14 @@ pub(super) fn change_answer(
     original: &RequestHeader,
     route: &Route,
     client: Client,
+    request_id: Option<&[u8]>,
 ) -> Result<()> {
     if route.response_headers.is_empty() {
         return Ok(());
     }
     // A server name is for matching only.
     let view = view(original, client, None);
-    let filling = Filling { request: &view, matcher: &route.matcher, secure: client.secure };
+    let filling = Filling { request: &view, matcher: &route.matcher, secure: client.secure, request_id };
     change_response(response, &route.response_headers, &filling)
 }
 

@@ -1,6 +1,7 @@
 //! Explanations of requests as they are decided, for whoever asks afterwards. Some of them, within bounds; without an
 //! admin API nobody can ask, and nothing is done.
 
+use http::HeaderValue;
 use pingora::proxy::Session;
 
 use super::context::Placed;
@@ -50,7 +51,13 @@ pub(super) fn refused(
 }
 
 /// Keeps a record of a request that has ended, if it was explained, or if its session turns out to be lost.
-pub(super) fn ended(proxy: &Proxy, session: &Session, placed: &mut Placed, status: Option<u16>) {
+pub(super) fn ended(
+    proxy: &Proxy,
+    session: &Session,
+    request_id: Option<&HeaderValue>,
+    placed: &mut Placed,
+    status: Option<u16>,
+) {
     let Some(recent) = &proxy.recent else { return };
     let now = Now::read();
     let trace = match placed.trace.take() {
@@ -69,7 +76,9 @@ pub(super) fn ended(proxy: &Proxy, session: &Session, placed: &mut Placed, statu
         status: status.unwrap_or(0),
         retries: placed.retries,
     };
-    recent.keep(record(session, pool, backend, left, ended, trace, now));
+    let record = record(session, pool, backend, left, ended, trace, now);
+    let request_id = request_id.and_then(|id| id.to_str().ok()).map(Into::into);
+    recent.keep(Record { request_id, ..record });
 }
 
 struct Ended {

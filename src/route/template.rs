@@ -29,6 +29,8 @@ pub enum Piece {
     Query,
     /// The client's address.
     Client,
+    /// The request's id.
+    RequestId,
 }
 
 /// What templates are filled with.
@@ -40,6 +42,8 @@ pub struct Filling<'a> {
     pub matcher: &'a Matcher,
     /// Whether the client's own connection is encrypted.
     pub secure: bool,
+    /// Its id, if it has one.
+    pub request_id: Option<&'a [u8]>,
 }
 
 /// Bytes that stand in a URL only encoded. A backslash is a slash to browsers.
@@ -118,6 +122,7 @@ impl Piece {
                 [] => Cow::Borrowed(b""),
                 query => Cow::Owned([b"?", query].concat()),
             },
+            Self::RequestId => Cow::Borrowed(with.request_id?),
             Self::Client => Cow::Owned(request.client.to_canonical().to_string().into_bytes()),
         })
     }
@@ -161,7 +166,7 @@ mod tests {
         };
         let paths = ["/old", "/old/deeper"].map(|prefix| PathPattern::Prefix(prefix.as_bytes().into()));
         let matcher = Matcher { paths: paths.into(), ..Matcher::default() };
-        let with = Filling { request: &request, matcher: &matcher, secure: true };
+        let with = Filling { request: &request, matcher: &matcher, secure: true, request_id: None };
         let url = Template(pieces.into()).url(&with);
         url.map_or_else(|| "nothing".to_owned(), |url| String::from_utf8(url).unwrap())
     }

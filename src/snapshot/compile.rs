@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
 use pingora::upstreams::peer::HttpPeer;
 use siphasher::sip::SipHasher24;
 
 use super::layer4;
 use super::logs::Logs;
 use super::secrets::Secrets;
-use super::served::{RetryPolicy, ServedListener, ServedPool, Snapshot};
+use super::served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
 use crate::affinity::{
     CookiePolicy, FirstContact, FirstContacts, Insert, KeyRing, Learned, Mode, Policy, PoolBinding, SameSite,
 };
@@ -49,6 +50,8 @@ fn listener(listener: checked::Listener, logs: &Logs, earlier: Option<&ServedLis
         certificates,
         subject_header: listener.tls.and_then(|tls| tls.subject_header?.try_into().ok()),
         trusted_proxies: listener.trusted_proxies,
+        headers: told(listener.headers),
+        error_pages: listener.error_pages.into_iter().filter_map(page).collect(),
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,
         write_timeout: listener.timeouts.write,
@@ -65,6 +68,23 @@ fn certificates(listener: &checked::Listener) -> Vec<(String, i64)> {
         (identity.names().first().cloned().unwrap_or_default(), identity.expires_s())
     };
     identities.map(certificate).collect()
+}
+
+fn told(headers: checked::Headers) -> ToldHeaders {
+    let by = headers.forwarded;
+    let named = |name: String| Some((HeaderName::try_from(name.as_str()).ok()?, name.into()));
+    ToldHeaders {
+        x_forwarded: by != checked::ForwardedBy::Forwarded,
+        forwarded: by != checked::ForwardedBy::XForwarded,
+        request_id: headers.request_id.and_then(named),
+        server: headers.server.and_then(|text| HeaderValue::try_from(text).ok()),
+        via: headers.via.map(Into::into),
+    }
+}
+
+fn page(page: checked::ErrorPage) -> Option<ErrorPage> {
+    let checked::ErrorPage { first, last, media_type, body } = page;
+    Some(ErrorPage { first, last, media_type: HeaderValue::try_from(media_type).ok()?, body: body.into() })
 }
 
 fn served(

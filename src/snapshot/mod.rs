@@ -20,4 +20,4 @@ pub use discovered::discovered;
 pub use layer4::{ServedLayer4, ServedTcp};
 pub use logs::{LogError, Logs};
 pub use secrets::{Secrets, SecretsError};
-pub use served::{RetryPolicy, ServedListener, ServedPool, Snapshot};
+pub use served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};

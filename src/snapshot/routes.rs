@@ -63,6 +63,7 @@ fn template(template: checked::Template) -> Template {
         checked::Piece::Rest => Piece::Rest,
         checked::Piece::Query => Piece::Query,
         checked::Piece::Client => Piece::Client,
+        checked::Piece::RequestId => Piece::RequestId,
     };
     Template(template.0.into_iter().map(piece).collect())
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
@@ -79,6 +80,10 @@ pub struct ServedListener {
     pub subject_header: Option<HeaderName>,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What backends and clients are told about a request.
+    pub headers: ToldHeaders,
+    /// Pages of our own answers, the narrower ones first.
+    pub error_pages: Vec<ErrorPage>,
     /// Bytes of a request body.
     pub body_limit: Option<u64>,
     /// Between two reads of a request body.
@@ -93,6 +98,34 @@ pub struct ServedListener {
     pub layer4: Option<ServedLayer4>,
     /// Counts what it answers by itself.
     pub meter: ListenerMeter,
+}
+
+/// What backends and clients are told about a request.
+#[derive(Debug)]
+pub struct ToldHeaders {
+    /// Whether backends get `X-Forwarded-*`, which is then also what trusted proxies are believed.
+    pub x_forwarded: bool,
+    /// Whether backends get `Forwarded`.
+    pub forwarded: bool,
+    /// The field of the request's id: as it is looked up, and as it is written.
+    pub request_id: Option<(HeaderName, Box<str>)>,
+    /// What `Server` says to clients.
+    pub server: Option<HeaderValue>,
+    /// What is added to `Via`, after the protocol's version.
+    pub via: Option<Box<str>>,
+}
+
+/// The page of one of our own answers.
+#[derive(Debug)]
+pub struct ErrorPage {
+    /// From this status.
+    pub first: u16,
+    /// To this one.
+    pub last: u16,
+    /// Its media type.
+    pub media_type: HeaderValue,
+    /// Its text.
+    pub body: Bytes,
 }
 
 /// One pool, with everything that a request needs of it.

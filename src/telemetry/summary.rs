@@ -10,6 +10,8 @@ use crate::names::{BackendId, ListenerName, PoolName, Reason};
 pub struct Summary<'a> {
     /// Its listener.
     pub listener: &'a ListenerName,
+    /// Its id, where the listener has ids.
+    pub request_id: Option<&'a str>,
     /// The route that took it, if any did.
     pub route: Option<&'a str>,
     /// Its pool and backend, if it got that far.
@@ -55,6 +57,9 @@ impl std::fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { listener, outcome, status, retries, took, .. } = self;
         write!(f, "listener={listener} status={status} outcome={outcome} retries={retries} took={took:?}")?;
+        if let Some(id) = self.request_id {
+            write!(f, " request_id={id}")?;
+        }
         if let Some(route) = self.route {
             write!(f, " route={route}")?;
         }

@@ -235,7 +235,9 @@ pub(super) fn rewrite(
                         .any(|piece| matches!(piece, Piece::Text(text) if text.contains(['?', '#'])))
             }
             Some(Piece::Path | Piece::Rest) => true,
-            Some(Piece::Scheme | Piece::Host | Piece::Query | Piece::Client) | None => false,
+            Some(Piece::Scheme | Piece::Host | Piece::Query | Piece::Client | Piece::RequestId) | None => {
+                false
+            }
         };
         if !begins || path.0.contains(&Piece::Query) {
             let help = "write it such as /v2{rest}; the query stays as it is";
@@ -250,7 +252,9 @@ pub(super) fn rewrite(
         let fits = |piece: &Piece| match piece {
             Piece::Text(text) => text.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]".contains(c)),
             Piece::Host => true,
-            Piece::Scheme | Piece::Path | Piece::Rest | Piece::Query | Piece::Client => false,
+            Piece::Scheme | Piece::Path | Piece::Rest | Piece::Query | Piece::Client | Piece::RequestId => {
+                false
+            }
         };
         if host.0.is_empty() || !host.0.iter().all(fits) {
             around.error(

@@ -140,6 +140,8 @@ fn http_listener_keys(listener: &model::Listener) -> Vec<Key<'_>> {
         key(&listener.tls, "remove it: TLS is not ended at layer 4, and passes through"),
         key(&listener.access_log, "remove it: a line is made of a request"),
         key(&listener.http2, BYTES),
+        key(&listener.headers, BYTES),
+        key(&listener.error_pages, BYTES),
     ];
     if let Some(timeouts) = listener.timeouts.get() {
         const IDLE: &str = "remove it, and use `tcp: { idle: … }`";

@@ -109,6 +109,8 @@ fn listener(
         limits,
         timeouts,
         access_log,
+        headers,
+        error_pages,
         routes,
         ..
     } = listener;
@@ -127,6 +129,8 @@ fn listener(
         Some(None) => Some(log_of_all.cloned()),
         Some(Some(_)) | None => super::log::access_log(access_log, around),
     };
+    let headers = super::headers::headers(headers, around);
+    let error_pages = super::headers::error_pages(error_pages, around);
     Some(Listener {
         name: ListenerName::new(&name.value?.0),
         address: address.value?.0,
@@ -137,6 +141,8 @@ fn listener(
         limits: self::limits(limits)?,
         timeouts: self::timeouts(timeouts)?,
         access_log: access_log?,
+        headers: headers?,
+        error_pages: error_pages?,
         routes: routes?,
         layer4: layer4?,
     })

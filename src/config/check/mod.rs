@@ -7,6 +7,7 @@ mod actions;
 mod admin;
 mod affinity;
 mod discovery;
+mod headers;
 mod health;
 mod layer4;
 mod listeners;

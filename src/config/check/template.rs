@@ -62,7 +62,7 @@ pub(super) fn url_stays(
                 );
             }
         },
-        Some(Piece::Host | Piece::Query | Piece::Client) | None => {
+        Some(Piece::Host | Piece::Query | Piece::Client | Piece::RequestId) | None => {
             return wrong("this is neither a path nor a URL", "begin with `/`, `https://` or `{path}`");
         }
     };
@@ -81,7 +81,7 @@ pub(super) fn url_stays(
         return match pieces.next() {
             None | Some(Piece::Path | Piece::Rest | Piece::Query) => true,
             Some(Piece::Text(text)) if is_port_or_path(text) => true,
-            Some(Piece::Text(_) | Piece::Scheme | Piece::Host | Piece::Client) => wrong(
+            Some(Piece::Text(_) | Piece::Scheme | Piece::Host | Piece::Client | Piece::RequestId) => wrong(
                 "what follows `{host}` would belong to the host",
                 "let a path follow, or `:` and a port",
             ),

@@ -46,6 +46,8 @@ pub enum Piece {
     Query,
     /// The client's address.
     Client,
+    /// The request's id, where the listener has ids.
+    RequestId,
 }
 
 /// What is changed in header fields: removed, then set, then added.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{AccessLog, Layer4, Route};
+use super::{AccessLog, ErrorPage, Headers, Layer4, Route};
 use crate::names::ListenerName;
 use crate::tls::ServerSettings;
 
@@ -30,6 +30,10 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
     /// Its access log, if it has one. None at layer 4.
     pub access_log: Option<AccessLog>,
+    /// What backends and clients are told about a request.
+    pub headers: Headers,
+    /// Pages of our own answers, the narrower ones first.
+    pub error_pages: Vec<ErrorPage>,
     /// Tried in order; the first that matches wins. Empty at layer 4.
     pub routes: Vec<Route>,
     /// What it speaks instead of HTTP, if it does not.

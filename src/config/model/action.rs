@@ -54,7 +54,7 @@ keys! {
 
 keys! {
     /// What is changed in header fields: removed, then set, then added. Values may have `{scheme}`, `{host}`, `{path}`, `{rest}`,
-    /// `{query}` and `{client}` (the client's address).
+    /// `{query}`, `{client}` (the client's address) and `{request_id}` (where the listener has `headers.request_id`).
     struct HeaderChanges {
         /// Fields of these names are removed.
         remove: Option<OneOrMany<HeaderName>> = "null",

@@ -1,9 +1,10 @@
 //! `listeners`: where clients arrive.
 
-use super::{AccessLog, Http2, ListenerTls, ProxyProtocol, Route, Tcp};
-use crate::config::network::{Address, Network};
+use super::{AccessLog, Headers, Http2, ListenerTls, ProxyProtocol, Route, Tcp};
+use crate::config::collections::Keyed;
+use crate::config::network::{Address, Network, StatusClass};
 use crate::config::read::{Spanned, keys};
-use crate::config::text::Name;
+use crate::config::text::{FilePath, Name};
 use crate::config::units::{Bytes, Time, Whole};
 use crate::config::words::{Protocol, Word};
 
@@ -30,6 +31,11 @@ keys! {
         timeouts: Timeouts = "{}",
         /// For `http`: its own access log, in place of the one for all listeners; null: as that says.
         access_log: Option<AccessLog> = "null",
+        /// What backends and clients are told about a request.
+        headers: Headers = "{}",
+        /// Pages of the answers that are ours, by status (`404`) or class (`5xx`): files, read when the configuration is loaded;
+        /// at most 1 MiB each. null: one line of text.
+        error_pages: Option<Keyed<StatusClass, FilePath>> = "null",
         /// For `http`: tried in order; the first that takes a request says what becomes of it. Where none does, the answer is
         /// 404. At least one.
         routes: Vec<Spanned<Route>> = "[]",

@@ -6,6 +6,7 @@ mod action;
 mod admin;
 mod affinity;
 mod discovery;
+mod headers;
 mod health;
 mod layer4;
 mod listener;
@@ -20,6 +21,7 @@ pub(super) use action::{HeaderChanges, Mirror, Part, Parts, Redirect, Respond, R
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
+pub(super) use headers::Headers;
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
 pub(super) use layer4::{SourceAddress, Tcp};
 pub(super) use listener::{Limits, Listener, Timeouts};

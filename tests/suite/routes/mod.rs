@@ -5,6 +5,7 @@ mod documented;
 mod matching;
 mod mirror;
 mod split;
+mod told;
 
 use crate::support::app::App;
 use crate::support::balancer::SHARED;
