@@ -25,6 +25,9 @@ mod agreement;
 #[path = "suite/architecture.rs"]
 mod architecture;
 #[cfg(test)]
+#[path = "suite/buffers.rs"]
+mod buffers;
+#[cfg(test)]
 #[path = "suite/cli.rs"]
 mod cli;
 #[cfg(test)]
@@ -58,6 +61,9 @@ mod first_contact;
 #[path = "suite/front_door.rs"]
 mod front_door;
 #[cfg(test)]
+#[path = "suite/fuzz_corpus.rs"]
+mod fuzz_corpus;
+#[cfg(test)]
 #[path = "suite/hooks.rs"]
 mod hooks;
 #[cfg(test)]
@@ -85,8 +91,14 @@ mod meter;
 #[path = "suite/metrics.rs"]
 mod metrics;
 #[cfg(test)]
+#[path = "suite/privileges.rs"]
+mod privileges;
+#[cfg(test)]
 #[path = "suite/reload.rs"]
 mod reload;
+#[cfg(test)]
+#[path = "suite/request_limits.rs"]
+mod request_limits;
 #[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;
@@ -102,3 +114,6 @@ mod tls;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;
+#[cfg(test)]
+#[path = "suite/waiting_room.rs"]
+mod waiting_room;

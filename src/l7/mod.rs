@@ -18,6 +18,7 @@ mod context;
 mod forward;
 mod forwarded;
 mod forwarded_field;
+mod limit;
 mod log;
 mod mirror;
 mod phases;
@@ -30,5 +31,6 @@ mod split;
 mod told;
 mod trace;
 mod tunnel;
+mod wait;
 
 pub(crate) use proxy::Proxy;

@@ -9,6 +9,7 @@ use siphasher::sip::SipHasher24;
 
 use super::layer4;
 use super::logs::Logs;
+use super::room::WaitingRoom;
 use super::secrets::Secrets;
 use super::served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
 use crate::affinity::{
@@ -18,6 +19,7 @@ use crate::clock::Now;
 use crate::config::Checked;
 use crate::config::checked;
 use crate::health::{Check, CheckSpec, HttpProbe};
+use crate::limits::{By, Prefix, Rate, RequestLimit};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::PoolIndex;
 use crate::store::{EngineSettings, KeptPool, SharedTable};
@@ -50,6 +52,7 @@ fn listener(listener: checked::Listener, logs: &Logs, earlier: Option<&ServedLis
         certificates,
         subject_header: listener.tls.and_then(|tls| tls.subject_header?.try_into().ok()),
         trusted_proxies: listener.trusted_proxies,
+        requests: requests(listener.limits.requests, listener.limits.client, earlier),
         headers: told(listener.headers),
         error_pages: listener.error_pages.into_iter().filter_map(page).collect(),
         body_limit: listener.limits.body_bytes,
@@ -68,6 +71,28 @@ fn certificates(listener: &checked::Listener) -> Vec<(String, i64)> {
         (identity.names().first().cloned().unwrap_or_default(), identity.expires_s())
     };
     identities.map(certificate).collect()
+}
+
+/// The limits of the snapshot before, where they are the same: a reload forgives nobody.
+fn requests(
+    limits: Vec<checked::RequestLimit>,
+    client: checked::ClientPrefix,
+    earlier: Option<&ServedListener>,
+) -> Vec<Arc<RequestLimit>> {
+    let prefix = Prefix { ipv4: client.ipv4, ipv6: client.ipv6 };
+    let limit = |limit: checked::RequestLimit| {
+        let header = limit.header.and_then(|name| name.try_into().ok());
+        let by = match (limit.by, header) {
+            (checked::LimitBy::Session, _) => By::Session,
+            (checked::LimitBy::Header, Some(header)) => By::Header(header),
+            (checked::LimitBy::Client | checked::LimitBy::Header, _) => By::Client(prefix),
+        };
+        let rate = Rate { requests: limit.requests, per: limit.per, burst: limit.burst };
+        let same =
+            earlier.and_then(|earlier| earlier.requests.iter().find(|it| it.is(&by, rate, limit.keys)));
+        same.map_or_else(|| Arc::new(RequestLimit::new(by, rate, limit.keys, rand::random())), Arc::clone)
+    };
+    limits.into_iter().map(limit).collect()
 }
 
 fn told(headers: checked::Headers) -> ToldHeaders {
@@ -124,6 +149,7 @@ fn served(
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
+    let room = config.waiting_room.map(|room| WaitingRoom::new(room, &config.name, earlier, now));
     let spec = PoolSpec {
         name: config.name,
         backends: config.backends.into_iter().map(backend).collect(),
@@ -167,6 +193,7 @@ fn served(
         book,
         flows,
         connect_timeout,
+        room,
         meter,
     }
 }
