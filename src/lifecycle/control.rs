@@ -26,6 +26,7 @@ use crate::names::{BackendId, ListenerName, PoolName};
 use crate::pool::{Cause, Health};
 use crate::snapshot::{Current, LogError, Logs, Secrets, SecretsError, Snapshot, discovered};
 use crate::store::Keeper;
+use crate::telemetry::Events;
 use crate::tls::TlsError;
 
 /// What changes the configuration in force.
@@ -38,17 +39,19 @@ pub struct Control {
     listeners: Vec<BoundListener>,
     /// Tells the health monitor that there are other backends to watch.
     changed: watch::Sender<()>,
-    world: Mutex<World>,
+    pub(super) world: Mutex<World>,
     pub(super) history: History,
     /// Starts another process in this one's place, where that is possible.
     upgrader: OnceLock<Upgrader>,
+    /// Who is told of reloads and upgrades.
+    pub(super) events: OnceLock<Arc<Events>>,
 }
 
 /// What the snapshot in force was compiled from.
 #[derive(Debug)]
 pub(super) struct World {
     /// As the file has it.
-    file: Checked,
+    pub(super) file: Checked,
     /// The file's pools with what differs at run time.
     in_force: Vec<Pool>,
     pub(super) overlay: Overlay,
@@ -187,6 +190,7 @@ impl Control {
                 world: Mutex::new(world),
                 history: History::new(),
                 upgrader: OnceLock::new(),
+                events: OnceLock::new(),
             },
             hears,
         )
@@ -255,6 +259,7 @@ impl Control {
             bound.follow(listener, next);
         }
         self.swap(&world, Some(logs), now);
+        self.told_of_reload(&plan.changes, now);
         Ok(plan)
     }
 
@@ -364,6 +369,7 @@ impl Control {
     /// From now on, another process is the one to ask; or it is no more.
     pub(crate) fn hand_over(&self, handed_over: bool) {
         self.world.lock().handed_over = handed_over;
+        self.told_of_upgrade(handed_over);
     }
 
     /// Where what is in force differs from the file, in words.

@@ -59,6 +59,27 @@ pub(crate) fn first_answers(control: &Control) {
     }
 }
 
+impl Sink for Control {
+    /// They stand beside those of the file, which has the last word on an id; who is no longer found drains first.
+    fn found(&self, pool: &PoolName, backends: Vec<Found>) {
+        let backend = |found: Found| Backend {
+            id: found.id,
+            address: found.address,
+            weight: found.weight,
+            state: BackendState::Up,
+            drain_deadline: None,
+        };
+        let backends = backends.into_iter().map(backend).collect();
+        let altered = self.alter(pool.as_str(), |pool, world| {
+            world.overlay.found(&pool.name, backends);
+            Ok(())
+        });
+        if let Err(error) = altered {
+            log::debug!("discovery: {error}");
+        }
+    }
+}
+
 /// Runs the sources of the configuration in force until the server stops.
 #[derive(Debug)]
 pub(crate) struct DiscoveryService {
@@ -124,26 +145,5 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-impl Sink for Control {
-    /// They stand beside those of the file, which has the last word on an id; who is no longer found drains first.
-    fn found(&self, pool: &PoolName, backends: Vec<Found>) {
-        let backend = |found: Found| Backend {
-            id: found.id,
-            address: found.address,
-            weight: found.weight,
-            state: BackendState::Up,
-            drain_deadline: None,
-        };
-        let backends = backends.into_iter().map(backend).collect();
-        let altered = self.alter(pool.as_str(), |pool, world| {
-            world.overlay.found(&pool.name, backends);
-            Ok(())
-        });
-        if let Err(error) = altered {
-            log::debug!("discovery: {error}");
-        }
     }
 }

@@ -15,6 +15,7 @@ mod room;
 mod routes;
 mod secrets;
 mod served;
+mod webhook;
 
 pub use current::Current;
 pub use discovered::discovered;
@@ -23,3 +24,4 @@ pub use logs::{LogError, Logs};
 pub use room::WaitingRoom;
 pub use secrets::{Secrets, SecretsError};
 pub use served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
+pub use webhook::Webhook;

@@ -11,6 +11,7 @@ use pingora::upstreams::peer::HttpPeer;
 use super::layer4::ServedLayer4;
 use super::logs::Logs;
 use super::room::WaitingRoom;
+use super::webhook::Webhook;
 use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
@@ -19,7 +20,9 @@ use crate::names::{BackendIndex, ListenerName, PoolName};
 use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{KeptPool, SharedTable};
-use crate::telemetry::{AccessLog, ListenerMeter, LiveCount, PoolMeter, Report, SessionBook, Traffic};
+use crate::telemetry::{
+    AccessLog, ListenerMeter, LiveCount, LossBook, PoolMeter, Report, SessionBook, Traffic,
+};
 
 /// Everything compiled from one configuration.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct Snapshot {
     pub logs: Logs,
     /// The pools, in the order of the configuration.
     pub pools: Vec<Arc<ServedPool>>,
+    /// Where alerts are posted, if anywhere.
+    pub webhook: Option<Arc<Webhook>>,
 }
 
 impl Snapshot {
@@ -153,6 +158,8 @@ pub struct ServedPool {
     pub shared: Option<Arc<SharedTable>>,
     /// What became of its sessions.
     pub book: SessionBook,
+    /// Whose sessions were lost.
+    pub losses: LossBook,
     /// Where new visitors wait, if anywhere.
     pub room: Option<WaitingRoom>,
     /// In a pool of layer 4: how clients are told apart. `policy.learned` is its flow table.

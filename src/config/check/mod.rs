@@ -6,6 +6,7 @@
 mod actions;
 mod admin;
 mod affinity;
+mod alerts;
 mod buffer;
 mod discovery;
 mod headers;
@@ -94,6 +95,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         insecure_key_files,
         admin,
         access_log,
+        alerts,
         listeners,
         pools,
     } = document;
@@ -108,6 +110,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let layer4 = layer4::pools(&listeners, &pools, around);
     let listeners = listeners::listeners(listeners, &pools, of_all.as_ref(), around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
+    let webhook = alerts::webhook(alerts, around);
     let pools = pools::pools(pools, &layer4, around);
     version.get()?;
     access_log?;
@@ -118,6 +121,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         keys: keys?,
         affinity_seed: affinity_seed?,
         admin: admin?,
+        webhook: webhook?,
         listeners: listeners?,
         pools: pools?,
         warnings: Vec::new(),

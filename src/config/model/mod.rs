@@ -5,6 +5,7 @@
 mod action;
 mod admin;
 mod affinity;
+mod alerts;
 mod buffer;
 mod discovery;
 mod headers;
@@ -23,6 +24,7 @@ mod waiting_room;
 pub(super) use action::{HeaderChanges, Mirror, Part, Parts, Redirect, Respond, Rewrite};
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
+pub(super) use alerts::{Alerts, Webhook};
 pub(super) use buffer::{Buffer, RequestBuffer};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use headers::Headers;
@@ -69,6 +71,8 @@ keys! {
         admin: Option<Admin> = "null",
         /// One line for each request, or for those that matter; null: none.
         access_log: Option<AccessLog> = "null",
+        /// What is told when sessions are lost; null: the log alone says so.
+        alerts: Option<Alerts> = "null",
         /// The addresses that are accepted on; at least one.
         listeners: Vec<Spanned<Listener>>,
         /// The pools by name; at least one.
