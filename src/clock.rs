@@ -22,21 +22,7 @@ pub struct Now {
 impl Now {
     /// Reads both clocks.
     pub fn read() -> Self {
-        Self::read_exact().0
-    }
-
-    /// Reads both clocks; the monotonic one also exactly.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
-    pub fn read_exact() -> (Self, Stamp) {
-        static START: OnceLock<Instant> = OnceLock::new();
-        let stamp = Instant::now();
-        let elapsed = stamp.saturating_duration_since(*START.get_or_init(|| stamp));
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let now = Self {
-            monotonic_ms: HEAD_START_MS + u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX / 2),
-            unix_s: unix.as_secs(),
-        };
-        (now, Stamp(stamp))
+        Exact::read().now
     }
 
     /// The same moment, `later` on both clocks.
@@ -50,6 +36,33 @@ impl Now {
     /// Milliseconds since an earlier reading of the monotonic clock; zero if it lies ahead.
     pub fn ms_since(self, earlier_ms: u64) -> u64 {
         self.monotonic_ms.saturating_sub(earlier_ms)
+    }
+}
+
+/// One moment, in full: what a request's beginning is kept as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exact {
+    /// As everything but measuring takes it.
+    pub now: Now,
+    /// For measuring.
+    pub stamp: Stamp,
+    /// Milliseconds since 1970-01-01 UTC.
+    pub unix_ms: u64,
+}
+
+impl Exact {
+    /// Reads both clocks.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clocks")]
+    pub fn read() -> Self {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let stamp = Instant::now();
+        let elapsed = stamp.saturating_duration_since(*START.get_or_init(|| stamp));
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let now = Now {
+            monotonic_ms: HEAD_START_MS + u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX / 2),
+            unix_s: unix.as_secs(),
+        };
+        Self { now, stamp: Stamp(stamp), unix_ms: millis(unix) }
     }
 }
 

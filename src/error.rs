@@ -3,7 +3,7 @@
 use crate::config::Problems;
 use crate::lifecycle::PrivilegesError;
 use crate::listen::BindError;
-use crate::snapshot::SecretsError;
+use crate::snapshot::{LogError, SecretsError};
 use crate::tls::TlsError;
 
 /// What kept Steadfast from starting.
@@ -16,6 +16,9 @@ pub enum Error {
     /// A key or the seed could not be read or made.
     #[error("{0}")]
     Secrets(#[from] SecretsError),
+    /// An access log cannot be opened.
+    #[error("{0}")]
+    Log(#[from] LogError),
     /// A listener could not be bound.
     #[error("{0}")]
     Bind(#[from] BindError),

@@ -7,6 +7,9 @@
 mod support;
 
 #[cfg(test)]
+#[path = "suite/access_log.rs"]
+mod access_log;
+#[cfg(test)]
 #[path = "suite/admin.rs"]
 mod admin;
 #[cfg(test)]
@@ -15,6 +18,9 @@ mod admin_commands;
 #[cfg(test)]
 #[path = "suite/affinity.rs"]
 mod affinity;
+#[cfg(test)]
+#[path = "suite/agreement.rs"]
+mod agreement;
 #[cfg(test)]
 #[path = "suite/architecture.rs"]
 mod architecture;

@@ -132,6 +132,7 @@ fn not_reloaded(error: ReloadError) -> Refusal {
         ReloadError::HandedOver => ("handed_over", "ask again: the other process answers"),
         ReloadError::NoFile => ("no_file", "change backends one by one"),
         ReloadError::Tls(_) => ("tls", "mend `tls` of the listeners; the configuration before stays"),
+        ReloadError::Log(_) => ("access_log", "mend what is named; the configuration before stays"),
         ReloadError::Secrets(_) => ("secrets", "mend what is named; the configuration before stays"),
     };
     Refusal::new(StatusCode::CONFLICT, code, error.to_string(), help)

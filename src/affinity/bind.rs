@@ -80,6 +80,14 @@ impl Binding {
         }
     }
 
+    /// The session id that the application set, if the request did not present it.
+    pub fn started(&self) -> Option<SessionDigest> {
+        let started = self.learn.iter().find(|(_, origin)| *origin == Origin::Application);
+        started
+            .map(|(session, _)| *session)
+            .filter(|_| self.outcome != Outcome::Kept && self.outcome != Outcome::Moved)
+    }
+
     /// Tells the backend's live state what the response says of its memory; a rotation may turn out to be a loss.
     /// Gives the restart that this response was the last proof of.
     pub fn testify(&mut self, backend: &Backend, now: Now) -> Option<Restart> {

@@ -15,7 +15,7 @@ use super::session::{SessionDigest, keyed};
 use super::token::{Refused, Token};
 use crate::clock::Now;
 use crate::names::BackendIndex;
-use crate::pool::Pool;
+use crate::pool::{HashSeed, Pool};
 
 /// Session ids that are looked at in one request.
 pub(super) const MAX_IDS: usize = 8;
@@ -121,6 +121,12 @@ impl Evidence {
             }
         }
         evidence
+    }
+
+    /// What logs call the session that the request presents, by its first id or else by its token.
+    pub fn mark(&self, seed: &HashSeed) -> Option<u64> {
+        let by_id = self.ids.first().map(|id| id.digest.mark(seed));
+        by_id.or_else(|| self.tokens.first().map(|token| token.seed.mark(seed)))
     }
 
     /// Whether the request carried a load-balancer cookie, good or bad.

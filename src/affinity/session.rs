@@ -30,6 +30,11 @@ impl SessionDigest {
         Fingerprint(if [a, b, c, d, e] == [0; 5] { [0, 0, 0, 0, 1] } else { [a, b, c, d, e] })
     }
 
+    /// What logs call the session: keyed once more, so that a log leads to no place in a table or on the ring.
+    pub fn mark(&self, seed: &HashSeed) -> u64 {
+        keyed(seed, b"mark\0", &[&self.0])
+    }
+
     /// Where the session's consistent hash starts on the ring.
     pub fn ring_key(&self) -> u64 {
         let [.., a, b, c, d, e, f, g, h] = self.0;
@@ -46,6 +51,11 @@ pub struct Fingerprint(pub [u8; 5]);
 pub struct SessionSeed(pub u64);
 
 impl SessionSeed {
+    /// What logs call a session that has no id.
+    pub fn mark(self, seed: &HashSeed) -> u64 {
+        keyed(seed, b"seed mark\0", &[&self.0.to_le_bytes()])
+    }
+
     /// Where the search for a successor starts on the ring.
     pub fn ring_key(self, seed: &HashSeed) -> u64 {
         keyed(seed, b"seed\0", &[&self.0.to_le_bytes()])

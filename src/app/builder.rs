@@ -21,7 +21,7 @@ use crate::lifecycle::{
 };
 use crate::limits::ClientConnections;
 use crate::listen::{Acceptance, Door, ListenerFacts, bind};
-use crate::snapshot::{Current, Secrets};
+use crate::snapshot::{Current, Logs, Secrets};
 use crate::store::Keeper;
 use crate::telemetry;
 
@@ -75,6 +75,7 @@ impl Steadfast {
 
     /// The same, going on where another process was.
     fn bind_with(self, mut inherited: Option<Inheritance>) -> Result<Bound, Error> {
+        let logs = Logs::open(&self.checked, &Logs::default())?;
         let conf = server_conf(&self.checked);
         let stop_delay = self.checked.server.stop_delay;
         let pid_file = self.checked.server.pid_file.clone();
@@ -102,7 +103,7 @@ impl Steadfast {
         let now = Now::read();
         let world = inherited.as_ref().map(Inheritance::world).unwrap_or_default();
         let start = Start::new(self.checked, secrets, world, now);
-        let snapshot = start.compile(now);
+        let snapshot = start.compile(logs, now);
         if let Some(inherited) = &mut inherited {
             inherited.enter(&snapshot, now);
         }

@@ -47,6 +47,7 @@ impl Run {
     pub(super) fn wait(self) {
         wait_for_drain(&self.said, &self.counts, self.grace);
         self.estate.keeper.stop();
+        self.estate.current.load().logs.flush();
         drop(self.ends);
     }
 }

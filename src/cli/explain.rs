@@ -15,7 +15,7 @@ use super::{args, finish, pretty};
 use crate::admin::{Clue, Explained, Field, Question, RecentRequest, Supposition};
 use crate::clock::Now;
 use crate::config;
-use crate::snapshot::{Secrets, Snapshot};
+use crate::snapshot::{Logs, Secrets, Snapshot};
 
 pub(super) fn explain(args: &args::Explain) -> ExitCode {
     finish(match &args.request {
@@ -37,7 +37,7 @@ fn explained(args: &args::Explain) -> Result<String, String> {
         (None, Some(file)) => {
             let checked = config::load(file).map_err(|problems| problems.to_string())?;
             let secrets = Secrets::open_without_writing(&checked).map_err(|error| error.to_string())?;
-            let snapshot = Snapshot::compile(checked, &secrets, None, Now::read());
+            let snapshot = Snapshot::compile(checked, &secrets, Logs::default(), None, Now::read());
             crate::admin::explain(&snapshot, &question).map_err(|error| error.to_string())?
         }
         (admin, file) => {

@@ -18,6 +18,7 @@ pub mod report;
 mod changes;
 mod check;
 mod collections;
+mod log_text;
 mod mask;
 mod model;
 mod network;

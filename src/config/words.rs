@@ -11,6 +11,7 @@ use super::checked::{
 };
 use super::read::{Cursor, Read};
 use super::report::{Code, nearest};
+use crate::names::ProxyVersion;
 
 /// An enum that the configuration writes as a word.
 pub(super) trait Words: Sized + Copy + 'static {
@@ -163,6 +164,10 @@ impl Words for Protocol {
 impl Words for HttpVersion {
     const WORDS: &'static [(&'static str, Self)] =
         &[("h1", Self::H1), ("h2", Self::H2), ("auto", Self::Auto)];
+}
+
+impl Words for ProxyVersion {
+    const WORDS: &'static [(&'static str, Self)] = &[("v1", Self::V1), ("v2", Self::V2)];
 }
 
 impl Words for TlsVersion {

@@ -11,7 +11,7 @@ use super::context::RequestContext;
 use super::proxy::Proxy;
 use super::{compress, routed, told};
 use crate::affinity::{self, Binding, Entropy, ResponseView};
-use crate::clock::Now;
+use crate::clock::{Exact, Now};
 use crate::hooks;
 use crate::listen::Connection;
 use crate::names::BackendIndex;
@@ -32,7 +32,7 @@ pub(super) fn answer(
     response: &mut ResponseHeader,
     ctx: &mut RequestContext,
 ) -> Result<()> {
-    let (now, exactly) = Now::read_exact();
+    let Exact { now, stamp, .. } = Exact::read();
     if let Some(placed) = ctx.placed()
         && let Some(backend) = placed.served.pool.backend(placed.backend())
     {
@@ -45,7 +45,7 @@ pub(super) fn answer(
         // What follows it would be taken for answers to the client's next requests.
         return Error::e_explain(ErrorType::HTTPStatus(502), "a switch of protocols that nobody asked for");
     }
-    ctx.phases.answered(exactly);
+    ctx.phases.answered(stamp);
     drop_hop_by_hop(response);
     told::tell_client(response, Some(response.version), ctx)?;
     let request_id = ctx.request_id.clone();
@@ -78,6 +78,7 @@ pub(super) fn answer(
         let target = session.req_header().raw_path();
         placed.moved_from = keep_the_book(&placed.served, placed.decision.backend, &mut binding, target, now);
         placed.outcome = binding.outcome;
+        placed.started = binding.started();
         if let Some(pass) = placed.entry.pass.take() {
             response.append_header(header::SET_COOKIE, pass)?;
         }

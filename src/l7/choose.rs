@@ -35,6 +35,7 @@ pub(super) async fn choose(
         return reply::own(session, ctx, 421).await;
     }
     let client = who(session, ctx);
+    ctx.client = Some(client);
     note_id(session, ctx, client);
     let headers = &session.req_header().headers;
     if let Some(wait) = limit::before_the_route(listener(ctx), client, headers, ctx.arrived) {
@@ -79,7 +80,7 @@ pub(super) async fn choose(
         Err(Unserved { pool: Some((served, evidence)), refusal }) => {
             count_faults(&served, &evidence);
             trace::refused(proxy, session, &served, &evidence, refusal);
-            return refuse(session, ctx, &served, refusal).await;
+            return refuse(session, ctx, served, refusal).await;
         }
         Err(Unserved { pool: None, refusal }) => return reply::unavailable(session, ctx, refusal).await,
     };
@@ -91,7 +92,7 @@ pub(super) async fn choose(
     let entry = match wait::turn(&served, &decision, &session.req_header().headers, client, ctx.arrived) {
         Turn::In(entry) => entry,
         Turn::Wait(page) => return wait::answer(session, page).await,
-        Turn::Full => return refuse(session, ctx, &served, Refusal::Full).await,
+        Turn::Full => return refuse(session, ctx, served, Refusal::Full).await,
     };
     let decision = match preferred(proxy, ctx, &served, decision, client) {
         Ok(decision) => decision,
@@ -104,7 +105,7 @@ pub(super) async fn choose(
         Ok(admitted) => admitted,
         Err(refusal) => {
             trace::refused(proxy, session, &served, &evidence, refusal);
-            return refuse(session, ctx, &served, refusal).await;
+            return refuse(session, ctx, served, refusal).await;
         }
     };
     if repeatable(session, &served.retries) {
@@ -119,6 +120,7 @@ pub(super) async fn choose(
         evidence,
         decision,
         outcome: Outcome::Kept,
+        started: None,
         permit,
         retries: 0,
         failed: false,
@@ -169,8 +171,8 @@ fn count_faults(served: &ServedPool, evidence: &Evidence) {
 
 async fn refuse(
     session: &mut Session,
-    ctx: &RequestContext,
-    served: &ServedPool,
+    ctx: &mut RequestContext,
+    served: Arc<ServedPool>,
     refusal: Refusal,
 ) -> pingora::Result<bool> {
     log::debug!("pool {}: refused: {}", served.pool.name(), refusal.as_str());
@@ -179,6 +181,7 @@ async fn refuse(
         Refusal::LostBackend => Turned::LostBackend,
         Refusal::Full => Turned::Full,
     });
+    ctx.stage = Stage::Refused { served, refusal };
     reply::unavailable(session, ctx, refusal).await
 }
 

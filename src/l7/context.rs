@@ -10,7 +10,7 @@ use super::mirror::Copy;
 use super::phases::Phases;
 
 use super::wait::Entry;
-use crate::affinity::{Decision, Evidence};
+use crate::affinity::{Decision, Evidence, Refusal, SessionDigest};
 use crate::clock::Now;
 use crate::hooks::States;
 use crate::listen::{BodyClock, Connection};
@@ -32,6 +32,8 @@ pub(crate) struct RequestContext {
     pub(super) connection: Option<Arc<Connection>>,
     /// To be told of its body, where HTTP/2 bounds the time of it.
     pub(super) body: Option<Arc<BodyClock>>,
+    /// Who is asking, once that is known.
+    pub(super) client: Option<Client>,
     /// What hooks remember.
     pub(super) states: States,
     /// Its id, where the listener has ids.
@@ -54,6 +56,8 @@ pub(crate) struct RequestContext {
 pub(super) enum Stage {
     /// Received.
     Arrived,
+    /// Nobody can serve it.
+    Refused { served: Arc<ServedPool>, refusal: Refusal },
     /// A backend was chosen.
     Placed(Box<Placed>),
 }
@@ -65,6 +69,8 @@ pub(super) struct Placed {
     pub(super) evidence: Evidence,
     pub(super) decision: Decision,
     pub(super) outcome: Outcome,
+    /// The session that its response started.
+    pub(super) started: Option<SessionDigest>,
     /// Counts it in at its backend.
     pub(super) permit: Option<Permit>,
     /// Tries after the first.
@@ -99,14 +105,14 @@ impl RequestContext {
     pub(super) fn client(&self) -> Option<Client> {
         match &self.stage {
             Stage::Placed(placed) => Some(placed.client),
-            Stage::Arrived => None,
+            Stage::Arrived | Stage::Refused { .. } => None,
         }
     }
 
     pub(super) fn placed(&mut self) -> Option<&mut Placed> {
         match &mut self.stage {
             Stage::Placed(placed) => Some(placed),
-            Stage::Arrived => None,
+            Stage::Arrived | Stage::Refused { .. } => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use pingora::proxy::Session;
 
+use super::access::{self, Measured};
 use super::arrive::listener;
 use super::context::{RequestContext, Stage};
 use super::proxy::Proxy;
@@ -22,7 +23,7 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
     let took = times.whole;
     let placed = match &ctx.stage {
         Stage::Placed(placed) => Some(placed.as_ref()),
-        Stage::Arrived => None,
+        Stage::Arrived | Stage::Refused { .. } => None,
     };
     let went_to = placed.and_then(|placed| {
         let pool = &placed.served.pool;
@@ -31,18 +32,13 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
     let outcome = placed.map(|placed| placed.outcome.as_str());
     let retries = placed.map_or(0, |placed| placed.retries);
     let class = CodeClass::of(status);
+    let (received, sent) = (bytes(session.body_bytes_read()), bytes(session.body_bytes_sent()));
     match placed {
-        Some(placed) => placed.served.meter.count(
-            placed.backend(),
-            &Measure {
-                reason: placed.decision.reason,
-                class,
-                retries,
-                received: bytes(session.body_bytes_read()),
-                sent: bytes(session.body_bytes_sent()),
-                times,
-            },
-        ),
+        Some(placed) => {
+            let reason = placed.decision.reason;
+            let measure = Measure { reason, class, retries, received, sent, times };
+            placed.served.meter.count(placed.backend(), &measure);
+        }
         None => listener(ctx).into_iter().for_each(|listener| listener.meter.answered(class)),
     }
     if let Some(listener) = listener(ctx) {
@@ -57,6 +53,7 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
             took,
         };
         proxy.counts.add(&summary);
+        access::enter(session, ctx, listener, &Measured { status, received, sent, times });
         log::debug!("{summary}");
     }
     if !proxy.hooks.is_empty() {

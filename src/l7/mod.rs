@@ -8,6 +8,7 @@
 //!
 //! May use snapshot, route, affinity, pool, health (to start a probe), hooks, telemetry and listen.
 
+mod access;
 mod admit;
 mod answer;
 mod arrive;

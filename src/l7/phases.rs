@@ -1,12 +1,12 @@
 //! When a request reached each of its phases.
 
-use crate::clock::Stamp;
+use crate::clock::{Exact, Stamp};
 use crate::telemetry::Times;
 
 /// When a request reached each of its phases, as far as it has come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Phases {
-    arrived: Stamp,
+    arrived: Exact,
     placed: Option<Stamp>,
     /// The latest try began.
     trying: Option<Stamp>,
@@ -18,7 +18,7 @@ pub(super) struct Phases {
 
 impl Phases {
     /// Of a request that has just arrived.
-    pub(super) fn new(arrived: Stamp) -> Self {
+    pub(super) fn new(arrived: Exact) -> Self {
         Self { arrived, placed: None, trying: None, connected: None, connects: false, answered: None }
     }
 
@@ -40,17 +40,22 @@ impl Phases {
         self.answered = Some(now);
     }
 
+    /// When it arrived, in milliseconds since 1970.
+    pub(super) fn arrived_unix_ms(&self) -> u64 {
+        self.arrived.unix_ms
+    }
+
     /// How long each phase took, at its end.
     pub(super) fn times(&self, now: Stamp) -> Times {
         Times {
-            queue: self.placed.map(|placed| placed.since(self.arrived)),
+            queue: self.placed.map(|placed| placed.since(self.arrived.stamp)),
             connect: self
                 .trying
                 .zip(self.connected)
                 .filter(|_| self.connects)
                 .map(|(from, to)| to.since(from)),
             first_byte: self.connected.zip(self.answered).map(|(from, to)| to.since(from)),
-            whole: now.since(self.arrived),
+            whole: now.since(self.arrived.stamp),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::context::{RequestContext, Stage};
 use super::mirror::Mirrors;
 use super::phases::Phases;
 use super::{answer, arrive, choose, compress, connect, forward, log, mirror, reply, retry};
-use crate::clock::Now;
+use crate::clock::Exact;
 use crate::hooks::Chain;
 use crate::listen::Connection;
 use crate::snapshot::Current;
@@ -52,12 +52,13 @@ impl ProxyHttp for Proxy {
     type CTX = RequestContext;
 
     fn new_ctx(&self) -> Self::CTX {
-        let (arrived, exactly) = Now::read_exact();
+        let arrived = Exact::read();
         RequestContext {
             snapshot: self.current.load(),
-            arrived,
-            phases: Phases::new(exactly),
+            arrived: arrived.now,
+            phases: Phases::new(arrived),
             connection: None,
+            client: None,
             body: None,
             states: self.hooks.states(),
             request_id: None,

@@ -26,7 +26,7 @@ use crate::config::{self, Checked};
 use crate::discovery::Spec;
 use crate::names::{BackendId, ListenerName, PoolName};
 use crate::pool::{Cause, Health};
-use crate::snapshot::{Current, Secrets, Snapshot, discovered};
+use crate::snapshot::{Current, Logs, Secrets, Snapshot, discovered};
 use crate::store::Keeper;
 use crate::telemetry::Events;
 
@@ -35,7 +35,7 @@ use crate::telemetry::Events;
 pub struct Control {
     /// The file to reload from; `None`: the program that embeds us gave the configuration.
     source: Option<PathBuf>,
-    current: Arc<Current>,
+    pub(super) current: Arc<Current>,
     keeper: Arc<Keeper>,
     listeners: Vec<BoundListener>,
     /// Tells the health monitor that there are other backends to watch.
@@ -99,9 +99,9 @@ impl Start {
     }
 
     /// The first snapshot.
-    pub(crate) fn compile(&self, now: Now) -> Snapshot {
+    pub(crate) fn compile(&self, logs: Logs, now: Now) -> Snapshot {
         let checked = Checked { pools: self.in_force.clone(), ..self.file.clone() };
-        Snapshot::compile(checked, &self.secrets, None, now)
+        Snapshot::compile(checked, &self.secrets, logs, None, now)
     }
 }
 
@@ -185,6 +185,7 @@ impl Control {
         file.listeners.sort_by_key(|listener| self.listeners.iter().position(|bound| bound.is(listener)));
         let now = Now::read();
         let secrets = world.secrets.renew(&file)?;
+        let logs = Logs::open(&file, &self.current.load().logs)?;
         let next = self.listeners.iter().zip(&file.listeners);
         let protocols: Vec<_> =
             next.map(|(bound, listener)| bound.next_protocols(listener)).collect::<Result<_, _>>()?;
@@ -194,7 +195,7 @@ impl Control {
         for ((bound, listener), next) in self.listeners.iter().zip(&world.file.listeners).zip(protocols) {
             bound.follow(listener, next);
         }
-        self.swap(&world, now);
+        self.swap(&world, Some(logs), now);
         self.told_of_reload(&plan.changes, now);
         Ok(plan)
     }
@@ -344,7 +345,7 @@ impl Control {
         };
         if world.overlay.dismiss(now, gone) {
             world.in_force = world.overlay.pools(&world.file.pools);
-            self.swap(&world, now);
+            self.swap(&world, None, now);
         }
     }
 
@@ -373,15 +374,16 @@ impl Control {
         let after = overlay.pools(&file.pools);
         if after != *in_force {
             *in_force = after;
-            self.swap(&world, now);
+            self.swap(&world, None, now);
         }
         Ok(())
     }
 
-    pub(super) fn swap(&self, world: &World, now: Now) {
+    pub(super) fn swap(&self, world: &World, logs: Option<Logs>, now: Now) {
         let before = self.current.load();
         let checked = Checked { pools: world.in_force.clone(), ..world.file.clone() };
-        self.current.replace(Snapshot::compile(checked, &world.secrets, Some(&before), now));
+        let logs = logs.unwrap_or_else(|| before.logs.clone());
+        self.current.replace(Snapshot::compile(checked, &world.secrets, logs, Some(&before), now));
         self.keeper.serve(self.current.load().kept());
         self.changed.send_replace(());
     }

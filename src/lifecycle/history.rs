@@ -34,6 +34,11 @@ pub(crate) struct Past {
 }
 
 impl Control {
+    /// Opens log files anew that somebody has moved away, as SIGUSR1 does.
+    pub fn reopen_logs(&self) {
+        self.current.load().logs.reopen();
+    }
+
     /// How reloads and upgrades went so far.
     pub(crate) fn past(&self) -> Past {
         self.history.past()

@@ -3,7 +3,7 @@
 use super::upgrade::UpgradeError;
 use crate::config::Problems;
 use crate::names::PoolName;
-use crate::snapshot::SecretsError;
+use crate::snapshot::{LogError, SecretsError};
 use crate::tls::TlsError;
 
 /// Why a configuration was not put in force. The one before still is.
@@ -16,6 +16,9 @@ pub enum ReloadError {
     /// A key or the seed could not be read.
     #[error("{0}")]
     Secrets(#[from] SecretsError),
+    /// An access log cannot be opened.
+    #[error("{0}")]
+    Log(#[from] LogError),
     /// TLS cannot be set up.
     #[error("{0}")]
     Tls(#[from] TlsError),

@@ -24,6 +24,7 @@ const TURN: Duration = Duration::from_secs(1);
 pub(crate) struct Asked {
     hangups: Signal,
     upgrades: Signal,
+    reopens: Signal,
 }
 
 impl Asked {
@@ -35,13 +36,18 @@ impl Asked {
         // Only for its handlers; whichever runtime waits for the signals will hear them.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let _inside = runtime.enter();
-        Ok(Self { hangups: signal(SignalKind::hangup())?, upgrades: signal(SignalKind::user_defined2())? })
+        Ok(Self {
+            hangups: signal(SignalKind::hangup())?,
+            upgrades: signal(SignalKind::user_defined2())?,
+            reopens: signal(SignalKind::user_defined1())?,
+        })
     }
 
     async fn next(&mut self) -> Ask {
         tokio::select! {
             _ = self.hangups.recv() => Ask::Reload,
             _ = self.upgrades.recv() => Ask::Upgrade,
+            _ = self.reopens.recv() => Ask::Reopen,
         }
     }
 }
@@ -49,6 +55,7 @@ impl Asked {
 enum Ask {
     Reload,
     Upgrade,
+    Reopen,
 }
 
 /// Reloads and upgrades when a signal asks for it, and lets backends go that have drained.
@@ -123,6 +130,7 @@ impl BackgroundService for ControlService {
                 ask = next(&mut asked) => match ask {
                     Ask::Reload => self.reload().await,
                     Ask::Upgrade => self.upgrade().await,
+                    Ask::Reopen => self.control.reopen_logs(),
                 },
                 _ = turns.tick() => {
                     self.control.upkeep(Now::read());

@@ -28,7 +28,7 @@ impl Control {
             return Err(RotateError::HandedOver(ChangeError::HandedOver));
         }
         world.secrets = world.secrets.rotate(&world.file.state_dir)?;
-        self.swap(&world, Now::read());
+        self.swap(&world, None, Now::read());
         Ok(())
     }
 }

@@ -39,6 +39,10 @@ pub struct Secured {
     pub authenticates: bool,
     /// Whether HTTP/2 was agreed upon.
     pub http2: bool,
+    /// The version, such as `TLSv1.3`, for the log.
+    pub version: &'static str,
+    /// The cipher suite, for the log.
+    pub cipher: &'static str,
 }
 
 /// What is known of a client's connection.

@@ -77,6 +77,15 @@ pub(super) async fn welcome(
         client_subject: leaf.and_then(subject_of).and_then(|text| HeaderValue::try_from(text).ok()),
         authenticates: tls.authenticates,
         http2: session.alpn_protocol() == Some(b"h2"),
+        version: match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            _ => "unknown",
+        },
+        cipher: session
+            .negotiated_cipher_suite()
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("unknown"),
     };
     Some(Welcomed { transport: Transport::Tls(Box::new(stream)), peer, secured: Some(secured) })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::compression::Compression;
 use super::layer4;
+use super::logs::Logs;
 use super::peers::{check_spec, peer};
 use super::room::WaitingRoom;
 use super::secrets::Secrets;
@@ -25,7 +26,7 @@ use http::{HeaderName, HeaderValue};
 
 impl Snapshot {
     /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
-    pub fn compile(checked: Checked, secrets: &Secrets, before: Option<&Self>, now: Now) -> Self {
+    pub fn compile(checked: Checked, secrets: &Secrets, logs: Logs, before: Option<&Self>, now: Now) -> Self {
         let pools = checked.pools.into_iter().zip(0..=u16::MAX).map(|(pool, index)| {
             let earlier = before.and_then(|before| before.pool_named(&pool.name));
             Arc::new(served(pool, PoolIndex(index), secrets, earlier.map(AsRef::as_ref), now))
@@ -34,19 +35,21 @@ impl Snapshot {
         let webhook = checked.webhook.map(|webhook| Arc::new(Webhook::new(webhook)));
         let listeners = checked.listeners.into_iter().map(|config| {
             let earlier = before.and_then(|before| before.listener_named(&config.name));
-            listener(config, earlier)
+            listener(config, &logs, earlier)
         });
         let listeners: Vec<_> = listeners.collect();
         let reserved = listeners.iter().filter_map(|listener| listener.subject_header.clone()).collect();
-        Self { pools, listeners, webhook, reserved }
+        Self { pools, listeners, webhook, reserved, logs }
     }
 }
 
-fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> ServedListener {
+fn listener(listener: checked::Listener, logs: &Logs, earlier: Option<&ServedListener>) -> ServedListener {
+    let certificates = certificates(&listener);
     let layer4 = layer4::listener(&listener);
     ServedListener {
         name: listener.name,
         routes: super::routes::table(listener.routes),
+        certificates,
         subject_header: listener.tls.and_then(|tls| tls.subject_header?.try_into().ok()),
         trusted_proxies: listener.trusted_proxies,
         requests: requests(listener.limits.requests, listener.limits.client, earlier),
@@ -56,9 +59,19 @@ fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> Se
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,
         write_timeout: listener.timeouts.write,
+        access_log: listener.access_log.and_then(|log| logs.of(log)),
         layer4,
         meter: earlier.map(|earlier| earlier.meter.clone()).unwrap_or_default(),
     }
+}
+
+/// The first name of each certificate, and when it ends.
+fn certificates(listener: &checked::Listener) -> Vec<(String, i64)> {
+    let identities = listener.tls.iter().flat_map(|tls| &tls.settings.identities);
+    let certificate = |identity: &Arc<crate::tls::Identity>| {
+        (identity.names().first().cloned().unwrap_or_default(), identity.expires_s())
+    };
+    identities.map(certificate).collect()
 }
 
 /// The limits of the snapshot before, where they are the same: a reload forgives nobody.

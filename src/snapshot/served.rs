@@ -10,6 +10,7 @@ use pingora::upstreams::peer::HttpPeer;
 
 use super::compression::Compression;
 use super::layer4::ServedLayer4;
+use super::logs::Logs;
 use super::room::WaitingRoom;
 use super::webhook::Webhook;
 use crate::affinity::{FlowPolicy, Policy};
@@ -20,7 +21,9 @@ use crate::names::{BackendIndex, ListenerName, PoolName, ProxyVersion};
 use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{KeptPool, SharedTable};
-use crate::telemetry::{ListenerMeter, LiveCount, LossBook, PoolMeter, Report, SessionBook, Traffic};
+use crate::telemetry::{
+    AccessLog, ListenerMeter, LiveCount, LossBook, PoolMeter, Report, SessionBook, Traffic,
+};
 
 /// Everything compiled from one configuration.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct Snapshot {
     pub listeners: Vec<ServedListener>,
     /// Header fields that only we may set: what clients send under these names is dropped, on every listener.
     pub reserved: Vec<HeaderName>,
+    /// The access logs that are open.
+    pub logs: Logs,
     /// The pools, in the order of the configuration.
     pub pools: Vec<Arc<ServedPool>>,
     /// Where alerts are posted, if anywhere.
@@ -97,6 +102,10 @@ pub struct ServedListener {
     pub body_timeout: Duration,
     /// For one write to the client.
     pub write_timeout: Duration,
+    /// Its certificates: the first name of each, and when it ends, in seconds since 1970.
+    pub certificates: Vec<(String, i64)>,
+    /// Its access log.
+    pub access_log: Option<AccessLog>,
     /// What it speaks instead of HTTP, if it does not.
     pub layer4: Option<ServedLayer4>,
     /// Counts what it answers by itself.

@@ -3,6 +3,7 @@
 //!
 //! May use `names` and `clock` only.
 
+mod access_log;
 mod book;
 mod events;
 mod first_segment;
@@ -18,6 +19,10 @@ mod recent;
 mod sample;
 mod summary;
 
+pub use access_log::{
+    AccessLog, Destination, Facility, Filter, Lines, LogFormat, LogRecord, LogRequest, Matter, Piece,
+    Rotation, SyslogAddress, Writer,
+};
 pub use book::{BackendReport, CarriedPage, Entry, LiveCount, Lost, Report, SessionBook};
 pub use events::{About, Event, EventKind, Events, News};
 pub use first_segment::first_segment;

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use steadfast::affinity::{self, Circumstance, Evidence, RequestView, Verdict};
 use steadfast::clock::Now;
-use steadfast::snapshot::{Secrets, Snapshot};
+use steadfast::snapshot::{Logs, Secrets, Snapshot};
 
 use crate::support::balancer::{Balancer, SHARED, apps, checked, configuration};
 use crate::support::exchange::get;
@@ -42,7 +42,7 @@ fn explain_names_the_backend_that_a_following_request_reaches() {
     std::fs::write(&file, &text).unwrap();
     let checked = checked(&text, folder.path());
     let secrets = Secrets::open_without_writing(&checked).unwrap();
-    let snapshot = Snapshot::compile(checked, &secrets, None, Now::read());
+    let snapshot = Snapshot::compile(checked, &secrets, Logs::default(), None, Now::read());
     let pool = &snapshot.pools[0];
     for n in 0..1000_u32 {
         let agent = format!("User-Agent: agent {n}");

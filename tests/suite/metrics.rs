@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
+use steadfast::lifecycle::Control;
 use steadfast::telemetry::{Kind, families};
 use steadfast::{Running, Steadfast};
 use tempfile::TempDir;
@@ -18,25 +20,37 @@ const PAGE: &str = "docs/metrics.md";
 const BEGIN: &str = "<!-- The table is made by `UPDATE_EXPECTED=1 cargo test --test suite metrics`. -->\n";
 
 /// A balancer that is asked for its metrics.
-struct Metered {
-    address: SocketAddr,
+pub(crate) struct Metered {
+    pub(crate) address: SocketAddr,
+    pub(crate) control: Arc<Control>,
     admin: SocketAddr,
     _running: Running,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Values by name and labels, as a scrape gives them.
-type Samples = BTreeMap<String, f64>;
+pub(crate) type Samples = BTreeMap<String, f64>;
 
 impl Metered {
     fn start(apps: &[App], admin: &str) -> Self {
+        Self::start_with(apps, admin, "", "")
+    }
+
+    /// With further lines for the top level and the pool.
+    pub(crate) fn start_with(apps: &[App], admin: &str, top: &str, pool: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("admin.token"), "0123456789abcdef-SECRET-0123456789").unwrap();
-        let top = format!("{SHARED}admin: {admin}\n");
-        let checked = checked(&configuration(apps, &top, "", ""), folder.path());
+        let top = format!("{SHARED}admin: {admin}\n{top}");
+        let checked = checked(&configuration(apps, &top, "", pool), folder.path());
         let bound = Steadfast::from_checked(checked).bind().unwrap();
         let (address, admin) = (bound.addresses()[0].1, bound.admin_address().unwrap());
-        Self { address, admin, _running: bound.spawn().unwrap(), _folder: folder }
+        let control = Arc::clone(bound.control());
+        Self { address, control, admin, _running: bound.spawn().unwrap(), folder }
+    }
+
+    /// The folder that relative paths begin at.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     fn plain(apps: &[App]) -> Self {
@@ -50,7 +64,7 @@ impl Metered {
         connection.receive().unwrap()
     }
 
-    fn samples(&self) -> Samples {
+    pub(crate) fn samples(&self) -> Samples {
         let lines = self.ask(&[]).body;
         let lines = lines.lines().filter(|line| !line.starts_with('#'));
         lines
@@ -61,7 +75,7 @@ impl Metered {
 }
 
 /// The values of all series of a family, whose labels contain these.
-fn sum(samples: &Samples, name: &str, labels: &[&str]) -> f64 {
+pub(crate) fn sum(samples: &Samples, name: &str, labels: &[&str]) -> f64 {
     let of_name = |key: &str| key == name || key.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
     let matching =
         samples.iter().filter(|(key, _)| of_name(key) && labels.iter().all(|label| key.contains(label)));
@@ -110,8 +124,10 @@ fn what_is_served_is_what_the_table_says() {
         let series = if histogram { format!("{name}_count") } else { name.clone() };
         let is_it = |key: &&String| key.split('{').next() == Some(series.as_str());
         let found: Vec<_> = served.keys().filter(is_it).collect();
-        // Only a pool that shares its learned table has these.
-        if name.starts_with("steadfast_store_shared_") {
+        // Only a pool that shares its learned table, a listener with TLS and an access log have these.
+        let elsewhere =
+            ["steadfast_store_shared_", "steadfast_listen_certificate_", "steadfast_telemetry_log_"];
+        if elsewhere.iter().any(|begin| name.starts_with(begin)) {
             assert!(found.is_empty(), "{found:?}");
             continue;
         }

@@ -41,6 +41,11 @@ impl Balancer {
         Self { address, control, current, _running: bound.spawn().unwrap(), folder }
     }
 
+    /// The folder that relative paths begin at.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The session book of its pool.
     pub(crate) fn sessions(&self) -> telemetry::Report {
         self.current.load().pools[0].sessions(Now::read())

@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use super::super::app::Api;
+use crate::clock::Now;
 use crate::lifecycle::Past;
 use crate::listen::Counts;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{ServedListener, Snapshot};
 use crate::telemetry::{CodeClass, Exposition, Process, family};
 
 /// Gathers what does not belong to a pool.
@@ -15,9 +16,16 @@ pub(super) fn gather(api: &Api, snapshot: &Snapshot, to: &mut Exposition) {
         doors(listener.name.as_str(), &listener.counts, to);
     }
     for listener in &snapshot.listeners {
+        certificates(listener, Now::read(), to);
         for class in CodeClass::ALL {
             to.count(&family::ANSWERED, &[listener.name.as_str(), class.as_str()], listener.meter.of(class));
         }
+    }
+    for writer in snapshot.logs.writers() {
+        let (log, lines) = (writer.destination().to_string(), writer.lines());
+        to.count(&family::LOG_LINES, &[&log], lines.written);
+        to.count(&family::LOG_DROPPED, &[&log, "full"], lines.dropped_full);
+        to.count(&family::LOG_DROPPED, &[&log, "failed"], lines.dropped_failed);
     }
     life(&api.control.past(), to);
     to.level(&family::DIFFERENCES, &[], number(api.control.differences().len()));
@@ -32,6 +40,17 @@ fn doors(name: &str, counts: &Counts, to: &mut Exposition) {
     to.count(&family::LISTEN_REJECTED, &[name, "malformed"], of(&counts.rejected));
     to.count(&family::LISTEN_REJECTED, &[name, "slow"], of(&counts.timed_out));
     to.count(&family::LISTEN_REJECTED, &[name, "unparsed"], of(&counts.refused_unseen));
+}
+
+fn certificates(listener: &ServedListener, now: Now, to: &mut Exposition) {
+    for (position, (name, expires_s)) in listener.certificates.iter().enumerate() {
+        let labels = [listener.name.as_str(), &position.to_string(), name.as_str()];
+        let now_s = i64::try_from(now.unix_s).unwrap_or(i64::MAX);
+        let expires = f64::from(i32::try_from(*expires_s / 60).unwrap_or(i32::MAX)) * 60.0;
+        to.level(&family::CERTIFICATE, &labels, expires);
+        let left_min = i32::try_from((expires_s.saturating_sub(now_s)) / 60).unwrap_or(i32::MAX);
+        to.level(&family::CERTIFICATE_DAYS, &labels, f64::from(left_min) / (24.0 * 60.0));
+    }
 }
 
 fn life(past: &Past, to: &mut Exposition) {

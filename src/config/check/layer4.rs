@@ -150,6 +150,7 @@ fn http_listener_keys(listener: &model::Listener) -> Vec<Key<'_>> {
         key(&listener.routes, "write `pool: NAME`"),
         key(&listener.trusted_proxies, "remove it: there are no `X-Forwarded-*` fields at layer 4"),
         key(&listener.tls, "remove it: TLS is not ended at layer 4, and passes through"),
+        key(&listener.access_log, "remove it: a line is made of a request"),
         key(&listener.http2, BYTES),
         key(&listener.buffer, BYTES),
         key(&listener.headers, BYTES),

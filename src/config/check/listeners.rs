@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::{Surroundings, all, count, layer4, routes, size};
-use crate::config::checked::{ClientPrefix, Listener, ListenerLimits, ListenerTimeouts};
+use crate::config::checked::{AccessLog, ClientPrefix, Listener, ListenerLimits, ListenerTimeouts};
 use crate::config::collections::Named;
 use crate::config::model;
 use crate::config::network::{Address, Network};
@@ -19,6 +19,7 @@ use crate::names::ListenerName;
 pub(super) fn listeners(
     listeners: Spanned<Vec<Spanned<model::Listener>>>,
     pools: &Spanned<Named<model::Pool>>,
+    access_log: Option<&AccessLog>,
     around: &Surroundings<'_>,
 ) -> Option<Vec<Listener>> {
     let place = listeners.place;
@@ -32,7 +33,7 @@ pub(super) fn listeners(
     around.unique("listener name", read().filter_map(|l| Some((l.name.get()?.0.as_str(), &l.name.place))));
     addresses(read().map(|listener| &listener.address), around);
     unused_pools(&listeners, pools, around);
-    all(listeners.into_iter().map(|listener| self::listener(listener, pools, around)))
+    all(listeners.into_iter().map(|listener| self::listener(listener, pools, access_log, around)))
 }
 
 /// Two listeners cannot have one address, nor one of them all addresses of the other's port.
@@ -93,6 +94,7 @@ fn unused_pools(
 fn listener(
     listener: Spanned<model::Listener>,
     pools: &Spanned<Named<model::Pool>>,
+    log_of_all: Option<&AccessLog>,
     around: &Surroundings<'_>,
 ) -> Option<Listener> {
     let listener = listener.value?;
@@ -108,6 +110,7 @@ fn listener(
         limits,
         buffer,
         timeouts,
+        access_log,
         headers,
         error_pages,
         compression,
@@ -124,6 +127,12 @@ fn listener(
     let tls = super::tls::tls(tls, around);
     let http2 = super::tls::http2(http2, around);
     let proxy_protocol = self::proxy_protocol(proxy_protocol, around);
+    let access_log = match access_log.get() {
+        // A line is made of a request.
+        Some(None) if matches!(protocol.value, Some(Word(Protocol::Tcp))) => Some(None),
+        Some(None) => Some(log_of_all.cloned()),
+        Some(Some(_)) | None => super::log::access_log(access_log, around),
+    };
     let headers = super::headers::headers(headers, around);
     let error_pages = super::headers::error_pages(error_pages, around);
     let compression = super::compression::compression(compression, around);
@@ -137,6 +146,7 @@ fn listener(
         limits: self::limits(limits, around)?,
         buffer: buffer?,
         timeouts: self::timeouts(timeouts)?,
+        access_log: access_log?,
         headers: headers?,
         error_pages: error_pages?,
         compression: compression?,

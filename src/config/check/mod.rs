@@ -15,6 +15,7 @@ mod health;
 mod layer4;
 mod limits;
 mod listeners;
+mod log;
 mod pool_tls;
 mod pools;
 mod routes;
@@ -105,6 +106,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         insecure_key_files,
         reload,
         admin,
+        access_log,
         alerts,
         listeners,
         pools,
@@ -115,8 +117,10 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     shared::warn_if_seeds_differ(&keys, &affinity_seed, &pools, around);
     let keys = secrets::keys(keys, around);
     let affinity_seed = secrets::affinity_seed(affinity_seed, around);
+    let access_log = log::access_log(access_log, around);
+    let of_all = access_log.clone().flatten();
     let layer4 = layer4::pools(&listeners, &pools, around);
-    let listeners = listeners::listeners(listeners, &pools, around);
+    let listeners = listeners::listeners(listeners, &pools, of_all.as_ref(), around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
     let webhook = alerts::webhook(alerts, around);
     let server = self::server(server, around);
@@ -126,6 +130,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let pools = pools::pools(pools, system.as_ref(), &layer4, around);
     let watch = reload.value.and_then(|reload| reload.watch.value);
     version.get()?;
+    access_log?;
     insecure_key_files.get()?;
     Some(Checked {
         server: server?,

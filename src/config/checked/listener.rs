@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Buffer, ClientPrefix, Compression, ErrorPage, Headers, Layer4, RequestLimit, Route};
+use super::{AccessLog, Buffer, ClientPrefix, Compression, ErrorPage, Headers, Layer4, RequestLimit, Route};
 use crate::names::ListenerName;
 use crate::tls::ServerSettings;
 
@@ -30,6 +30,8 @@ pub struct Listener {
     pub buffer: Buffer,
     /// Bounds on how long a client may take.
     pub timeouts: ListenerTimeouts,
+    /// Its access log, if it has one. None at layer 4.
+    pub access_log: Option<AccessLog>,
     /// What backends and clients are told about a request.
     pub headers: Headers,
     /// How responses are written shorter, if they are.

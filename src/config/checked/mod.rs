@@ -12,6 +12,7 @@ mod health;
 mod layer4;
 mod limits;
 mod listener;
+mod log;
 mod pool;
 mod pool_tls;
 mod route;
@@ -34,6 +35,9 @@ pub use self::health::{Check, DrainOn, Health, HttpCheck, Passive};
 pub use self::layer4::{ClientName, Clients, Layer4, Tcp, TlsRoute};
 pub use self::limits::{ClientPrefix, LimitBy, RequestLimit};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
+pub use self::log::{
+    AccessLog, Facility, LogDestination, LogFormat, LogPiece, Matter, Rotation, SyslogAddress,
+};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub use self::pool_tls::{HttpVersion, PoolTls};
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};

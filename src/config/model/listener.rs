@@ -1,7 +1,8 @@
 //! `listeners`: where clients arrive.
 
 use super::{
-    Buffer, Compression, Headers, Http2, ListenerTls, ProxyProtocol, RequestLimit, Route, Tcp, TlsRoute,
+    AccessLog, Buffer, Compression, Headers, Http2, ListenerTls, ProxyProtocol, RequestLimit, Route, Tcp,
+    TlsRoute,
 };
 use crate::config::collections::Keyed;
 use crate::config::network::{Address, Network, StatusClass};
@@ -33,6 +34,8 @@ keys! {
         buffer: Buffer = "{}",
         /// Bounds on how long a client may take.
         timeouts: Timeouts = "{}",
+        /// For `http`: its own access log, in place of the one for all listeners; null: as that says.
+        access_log: Option<AccessLog> = "null",
         /// What backends and clients are told about a request.
         headers: Headers = "{}",
         /// Pages of the answers that are ours, by status (`404`) or class (`5xx`): files, read when the configuration is loaded;

@@ -14,6 +14,7 @@ mod health;
 mod layer4;
 mod limits;
 mod listener;
+mod log;
 mod pool;
 mod pool_tls;
 mod reload;
@@ -35,6 +36,7 @@ pub(super) use health::{DrainOn, Health, HttpCheck, Passive, TcpCheck};
 pub(super) use layer4::{SourceAddress, Tcp, TlsRoute};
 pub(super) use limits::RequestLimit;
 pub(super) use listener::{Limits, Listener, Timeouts};
+pub(super) use log::{AccessLog, Journald, LogFile, Syslog};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub(super) use pool_tls::{PoolHttp, PoolTls};
 pub(super) use reload::Reload;
@@ -75,6 +77,8 @@ keys! {
         insecure_key_files: Word<InsecureFiles> = "warn",
         /// The admin API; null: none.
         admin: Option<Admin> = "null",
+        /// One line for each request, or for those that matter; null: none.
+        access_log: Option<AccessLog> = "null",
         /// What is told when sessions are lost; null: the log alone says so.
         alerts: Option<Alerts> = "null",
         /// The addresses that are accepted on; at least one.

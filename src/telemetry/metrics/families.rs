@@ -91,6 +91,11 @@ families! {
     LISTEN_REJECTED: Counter "steadfast_listen_requests_rejected" in "requests" [listener, reason]
         "Requests that the front door refused: malformed, slow (the head took too long), unparsed (refused by the parser behind the door).";
 
+    CERTIFICATE: Gauge "steadfast_listen_certificate_expiry_timestamp_seconds" in "seconds since 1970" [listener, position, name]
+        "When a certificate ends, by its position in the configuration, from 0, and its first name.";
+    CERTIFICATE_DAYS: Gauge "steadfast_listen_certificate_days_left" in "days" [listener, position, name]
+        "How many days a certificate is still valid for; negative: it has ended.";
+
     BACKEND_STATE: Gauge "steadfast_pool_backend_state" in "0 or 1" [pool, backend, state]
         "1 for the state that the backend is in: up, suspect, draining, down, maintenance.";
     BACKEND_WEIGHT: Gauge "steadfast_pool_backend_weight" in "shares" [pool, backend]
@@ -149,6 +154,11 @@ families! {
         "Upgrades that this process was asked for: done (another process serves), or refused, so that this one went on.";
     DIFFERENCES: Gauge "steadfast_lifecycle_differences" in "differences" []
         "Where what is in force differs from the file: changes by hand, and backends that were found.";
+
+    LOG_LINES: Counter "steadfast_telemetry_log_lines" in "lines" [log]
+        "Lines of access logs that were written, by where they go.";
+    LOG_DROPPED: Counter "steadfast_telemetry_log_lines_dropped" in "lines" [log, reason]
+        "Lines of access logs that were dropped: full (the buffer was), failed (the destination did).";
 
     CPU: Counter "process_cpu_seconds" in "seconds" []
         "CPU time of the process, user and system.";
