@@ -43,6 +43,12 @@ impl Share {
         taken.is_ok()
     }
 
+    /// Has so much in all, unless too little is left. A client that sends byte by byte takes no more than its bytes.
+    pub(super) fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_sub(self.bytes);
+        usize::try_from(more).is_ok_and(|more| self.grow(more))
+    }
+
     /// Gives all of it back.
     pub(super) fn clear(&mut self) {
         self.of.0.fetch_add(std::mem::take(&mut self.bytes), Ordering::Relaxed);
@@ -64,6 +70,7 @@ mod tests {
         let budget = Budget::new(100);
         let (mut one, mut two) = (Share::of(&budget), Share::of(&budget));
         assert!(one.grow(60) && !two.grow(50) && two.grow(40) && budget.left() == 0);
+        assert!(two.grow_to(30) && two.grow_to(40) && !two.grow_to(41), "what it has is not taken again");
         drop(one);
         two.clear();
         assert_eq!(budget.left(), 100);

@@ -99,7 +99,7 @@ pub(super) async fn gather(
     let mut room = share.grow(memory.len());
     while room && !stream.message_ended() && memory.len() < gathering.memory {
         let step = STEP.min(gathering.memory - memory.len());
-        room = share.grow(step);
+        room = share.grow_to(memory.len() + step);
         if room {
             memory.reserve(step);
             read(&mut (&mut *stream).take(step as u64), &mut memory, pause).await?;
@@ -139,7 +139,8 @@ async fn fill(
     let [_, share] = &mut gathered._shares;
     let mut buffer = BytesMut::with_capacity(4 * STEP);
     let mut length = 0;
-    while !stream.message_ended() && length < files.bytes && share.grow(4 * STEP) {
+    let room = |length: u64| usize::try_from(length).unwrap_or(usize::MAX).saturating_add(4 * STEP);
+    while !stream.message_ended() && length < files.bytes && share.grow_to(room(length)) {
         read(&mut (&mut *stream).take(4 * STEP as u64), &mut buffer, pause).await?;
         file.write_all(&buffer).await?;
         length += buffer.len() as u64;

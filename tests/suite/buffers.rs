@@ -45,6 +45,23 @@ fn five_hundred_slow_senders_hold_no_backend() {
 }
 
 #[test]
+fn who_sends_in_small_pieces_takes_no_more_memory_than_its_bytes() {
+    let apps = apps(1);
+    let balancer =
+        Balancer::start(&apps, SHARED, "    buffer: { request: { memory: 4KiB }, memory: 8KiB }\n", "");
+    let mut connection = Connection::open(balancer.address);
+    connection.send(post(1000).as_bytes());
+    for _ in 0..99 {
+        connection.send(&[b'a'; 10]);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let early = apps[0].connections();
+    connection.send(&[b'a'; 10]);
+    assert_eq!(connection.receive().unwrap().word("body="), "1000");
+    assert_eq!(early, 0, "it was gathered to its end");
+}
+
+#[test]
 fn bodies_go_into_memory_a_file_or_pass_on() {
     let apps = apps(1);
     let folder = tempfile::tempdir().unwrap();
