@@ -9,7 +9,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::context::RequestContext;
 use super::proxy::Proxy;
-use super::{routed, told};
+use super::{compress, routed, told};
 use crate::affinity::{self, Binding, Entropy, ResponseView};
 use crate::clock::{Exact, Now};
 use crate::hooks;
@@ -90,6 +90,7 @@ pub(super) fn answer(
             response.insert_header(header::CACHE_CONTROL, cache_control)?;
         }
     }
+    compress::begin(session.req_header(), response, ctx)?;
     let keeps = |connection: &Arc<Connection>| connection.listener.acceptance.keeps_connections();
     if session.is_process_shutting_down() || !ctx.connection.as_ref().is_none_or(keeps) {
         // Politely: the client hears of it, and asks its next question elsewhere.

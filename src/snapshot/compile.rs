@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 use pingora::upstreams::peer::HttpPeer;
 use siphasher::sip::SipHasher24;
 
+use super::compression::Compression;
 use super::layer4;
 use super::logs::Logs;
 use super::room::WaitingRoom;
@@ -56,6 +57,7 @@ fn listener(listener: checked::Listener, logs: &Logs, earlier: Option<&ServedLis
         trusted_proxies: listener.trusted_proxies,
         requests: requests(listener.limits.requests, listener.limits.client, earlier),
         headers: told(listener.headers),
+        compression: listener.compression.map(Compression::new),
         error_pages: listener.error_pages.into_iter().filter_map(page).collect(),
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,

@@ -7,6 +7,7 @@
 //! May use `config`, `route`, `pool`, `affinity`, `telemetry`, and the words of `health`, `store` and `discovery`.
 
 mod compile;
+mod compression;
 mod current;
 mod discovered;
 mod layer4;
@@ -17,6 +18,7 @@ mod secrets;
 mod served;
 mod webhook;
 
+pub use compression::{Coding, CodingPlace, Compression};
 pub use current::Current;
 pub use discovered::discovered;
 pub use layer4::{ServedLayer4, ServedTcp};

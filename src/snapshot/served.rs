@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
+use super::compression::Compression;
 use super::layer4::ServedLayer4;
 use super::logs::Logs;
 use super::room::WaitingRoom;
@@ -91,6 +92,8 @@ pub struct ServedListener {
     pub requests: Vec<Arc<RequestLimit>>,
     /// What backends and clients are told about a request.
     pub headers: ToldHeaders,
+    /// How responses are written shorter, if they are.
+    pub compression: Option<Compression>,
     /// Pages of our own answers, the narrower ones first.
     pub error_pages: Vec<ErrorPage>,
     /// Bytes of a request body.

@@ -112,6 +112,7 @@ fn listener(
         access_log,
         headers,
         error_pages,
+        compression,
         routes,
         ..
     } = listener;
@@ -133,6 +134,7 @@ fn listener(
     };
     let headers = super::headers::headers(headers, around);
     let error_pages = super::headers::error_pages(error_pages, around);
+    let compression = super::compression::compression(compression, around);
     Some(Listener {
         name: ListenerName::new(&name.value?.0),
         address: address.value?.0,
@@ -146,6 +148,7 @@ fn listener(
         access_log: access_log?,
         headers: headers?,
         error_pages: error_pages?,
+        compression: compression?,
         routes: routes?,
         layer4: layer4?,
     })

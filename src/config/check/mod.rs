@@ -8,6 +8,7 @@ mod admin;
 mod affinity;
 mod alerts;
 mod buffer;
+mod compression;
 mod discovery;
 mod headers;
 mod health;

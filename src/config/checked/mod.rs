@@ -6,6 +6,7 @@ mod action;
 mod affinity;
 mod alerts;
 mod buffer;
+mod compression;
 mod headers;
 mod health;
 mod layer4;
@@ -27,6 +28,7 @@ pub use self::affinity::{
 };
 pub use self::alerts::Webhook;
 pub use self::buffer::{Buffer, RequestBuffer};
+pub use self::compression::{Coding, Compression};
 pub use self::headers::{ErrorPage, ForwardedBy, Headers};
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::layer4::{Layer4, SourceAddress, Tcp};
