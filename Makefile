@@ -27,12 +27,23 @@ deps: ## Install what the build needs, or say what to install
 # Its version is fixed: a newer one may find more, which is then a change of its own.
 SCHEMATHESIS := 4.32.5
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, promtool and schemathesis
+# What drives the dashboard in Debian's Chromium, and examines it.
+PLAYWRIGHT := 1.65.1
+AXE := 4.14.1
+
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, promtool and schemathesis, slowhttptest, Python's websockets
+	$(call install,chromium,chromium)
+	$(call install,npm,nodejs npm)
+	@if [ "$$(cat target/browser/versions 2>/dev/null)" != "$(PLAYWRIGHT) $(AXE)" ]; then \
+	  mkdir -p target/browser && npm install --silent --no-audit --no-fund --no-save --prefix target/browser \
+	    playwright-core@$(PLAYWRIGHT) axe-core@$(AXE) && echo "$(PLAYWRIGHT) $(AXE)" > target/browser/versions; \
+	fi
 	$(call install,redis-server,redis-server)
 	$(call install,pgbench,postgresql postgresql-contrib)
 	$(call install,mosquitto,mosquitto)
 	$(call install,mosquitto_sub,mosquitto-clients)
 	$(call install,openssl,openssl)
+	$(call install,slowhttptest,slowhttptest)
 	$(call install,promtool,prometheus)
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -52,6 +63,9 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, promtool 
 	  mkdir -p target && python3 -m venv --clear target/schemathesis \
 	    && target/schemathesis/bin/pip install --quiet schemathesis==$(SCHEMATHESIS); \
 	fi
+	@if ! target/websockets/bin/python -c 'import websockets' 2>/dev/null; then \
+	  python3 -m venv --clear target/websockets && target/websockets/bin/pip install --quiet websockets==17.4; \
+	fi
 
 build: deps ## Build the release binary
 	cargo build --release
@@ -64,8 +78,8 @@ test: deps ## Run all tests that need no other server
 	cargo test --lib --bins --test suite --test simulation --test survival
 	cargo test --doc
 
-e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool
-	cargo test --test e2e --test replicas --test protocols -- --ignored --nocapture
+e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis, promtool, slowhttptest, websockets, real protocols at layer 4
+	cargo test --test e2e --test replicas --test hard_shell --test protocols -- --ignored --nocapture
 
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what
 	cargo build --profile quick --bin steadfast --example survival

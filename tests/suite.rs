@@ -19,6 +19,9 @@ mod affinity;
 #[path = "suite/architecture.rs"]
 mod architecture;
 #[cfg(test)]
+#[path = "suite/buffers.rs"]
+mod buffers;
+#[cfg(test)]
 #[path = "suite/cli.rs"]
 mod cli;
 #[cfg(test)]
@@ -40,6 +43,9 @@ mod docs;
 #[path = "suite/embedded.rs"]
 mod embedded;
 #[cfg(test)]
+#[path = "suite/events.rs"]
+mod events;
+#[cfg(test)]
 #[path = "suite/evidence.rs"]
 mod evidence;
 #[cfg(test)]
@@ -51,6 +57,9 @@ mod first_contact;
 #[cfg(test)]
 #[path = "suite/front_door.rs"]
 mod front_door;
+#[cfg(test)]
+#[path = "suite/fuzz_corpus.rs"]
+mod fuzz_corpus;
 #[cfg(test)]
 #[path = "suite/hooks.rs"]
 mod hooks;
@@ -79,8 +88,14 @@ mod meter;
 #[path = "suite/metrics.rs"]
 mod metrics;
 #[cfg(test)]
+#[path = "suite/privileges.rs"]
+mod privileges;
+#[cfg(test)]
 #[path = "suite/reload.rs"]
 mod reload;
+#[cfg(test)]
+#[path = "suite/request_limits.rs"]
+mod request_limits;
 #[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;
@@ -96,3 +111,6 @@ mod tls;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;
+#[cfg(test)]
+#[path = "suite/waiting_room.rs"]
+mod waiting_room;

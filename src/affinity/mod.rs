@@ -18,6 +18,7 @@ mod explain;
 mod first_contact;
 mod flow;
 mod learned;
+mod pass;
 mod path_parameter;
 mod policy;
 mod session;
@@ -34,7 +35,10 @@ pub use evidence::{Contact, Evidence, PresentedId, RequestView, Source};
 pub use explain::{Explanation, Finding, Weight, explain, explain_decided};
 pub use first_contact::FirstContacts;
 pub use flow::{ClientName, Flow, FlowNote, FlowPolicy};
-pub use learned::{Batch, Change, JOURNAL_LENGTH, Journal, Learned, Origin, RETIRED_FOR, Remembered};
+pub use learned::{
+    Batch, Change, GAPS_S, Gap, JOURNAL_LENGTH, Journal, Learned, Origin, RETIRED_FOR, Remembered,
+};
+pub use pass::Pass;
 pub use policy::{CookiePolicy, FirstContact, Insert, Mode, Policy};
 pub use session::{Fingerprint, SessionDigest, SessionSeed};
 pub use set_cookie::{Keeps, SameSite, SetCookie, parse as parse_set_cookie};

@@ -16,7 +16,7 @@ use crate::hooks;
 use crate::listen::Connection;
 use crate::names::BackendIndex;
 use crate::snapshot::ServedPool;
-use crate::telemetry::Entry;
+use crate::telemetry::{Entry, first_segment, is_loss};
 
 /// Fields of one connection only (RFC 9110 section 7.6.1), which Pingora leaves in.
 const HOP_BY_HOP: [HeaderName; 3] =
@@ -75,8 +75,12 @@ pub(super) fn answer(
         let mut binding =
             affinity::bind(policy, pool, &placed.evidence, &placed.decision, &view, now, entropy);
         binding.remember(policy, now);
-        placed.moved_from = keep_the_book(&placed.served, placed.decision.backend, &mut binding, now);
+        let target = session.req_header().raw_path();
+        placed.moved_from = keep_the_book(&placed.served, placed.decision.backend, &mut binding, target, now);
         placed.outcome = binding.outcome;
+        if let Some(pass) = placed.entry.pass.take() {
+            response.append_header(header::SET_COOKIE, pass)?;
+        }
         if let Some(cookie) = binding.set_cookie {
             // Behind the application's own lines; inserting would replace them.
             response.append_header(header::SET_COOKIE, cookie)?;
@@ -108,6 +112,7 @@ fn keep_the_book(
     served: &ServedPool,
     index: BackendIndex,
     binding: &mut Binding,
+    target: &[u8],
     now: Now,
 ) -> Option<BackendIndex> {
     let backend = served.pool.backend(index)?;
@@ -133,6 +138,15 @@ fn keep_the_book(
         also_lost: restart.map_or(0, |restart| restart.lost.saturating_sub(1)),
     };
     served.book.enter(index, &entry, now);
+    if is_loss(entry.outcome) {
+        // Where it lived, as far as its token told.
+        let home = entry.moved_from.unwrap_or(index);
+        let (sessions, path) = (entry.also_lost.saturating_add(1), first_segment(target));
+        served.losses.enter(home, entry.outcome, sessions, path);
+    }
+    if let Some(restart) = restart {
+        served.losses.restarted(index, restart.within_s, now);
+    }
     entry.moved_from
 }
 

@@ -8,8 +8,10 @@ use pingora::upstreams::peer::HttpPeer;
 use siphasher::sip::SipHasher24;
 
 use super::layer4;
+use super::room::WaitingRoom;
 use super::secrets::Secrets;
 use super::served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
+use super::webhook::Webhook;
 use crate::affinity::{
     CookiePolicy, FirstContact, FirstContacts, Insert, KeyRing, Learned, Mode, Policy, PoolBinding, SameSite,
 };
@@ -17,10 +19,11 @@ use crate::clock::Now;
 use crate::config::Checked;
 use crate::config::checked;
 use crate::health::{Check, CheckSpec, HttpProbe};
+use crate::limits::{By, Prefix, Rate, RequestLimit};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::PoolIndex;
 use crate::store::{EngineSettings, KeptPool, SharedTable};
-use crate::telemetry::{PoolMeter, SessionBook};
+use crate::telemetry::{LossBook, PoolMeter, SessionBook};
 
 impl Snapshot {
     /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
@@ -30,13 +33,14 @@ impl Snapshot {
             Arc::new(served(pool, PoolIndex(index), secrets, earlier.map(AsRef::as_ref), now))
         });
         let pools = pools.collect();
+        let webhook = checked.webhook.map(|webhook| Arc::new(Webhook::new(webhook)));
         let listeners = checked.listeners.into_iter().map(|config| {
             let earlier = before.and_then(|before| before.listener_named(&config.name));
             listener(config, earlier)
         });
         let listeners: Vec<_> = listeners.collect();
         let reserved = listeners.iter().filter_map(|listener| listener.subject_header.clone()).collect();
-        Self { pools, listeners, reserved }
+        Self { pools, listeners, webhook, reserved }
     }
 }
 
@@ -47,6 +51,7 @@ fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> Se
         routes: super::routes::table(listener.routes),
         subject_header: listener.tls.and_then(|tls| tls.subject_header?.try_into().ok()),
         trusted_proxies: listener.trusted_proxies,
+        requests: requests(listener.limits.requests, listener.limits.client, earlier),
         headers: told(listener.headers),
         error_pages: listener.error_pages.into_iter().filter_map(page).collect(),
         body_limit: listener.limits.body_bytes,
@@ -55,6 +60,28 @@ fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> Se
         layer4,
         meter: earlier.map(|earlier| earlier.meter.clone()).unwrap_or_default(),
     }
+}
+
+/// The limits of the snapshot before, where they are the same: a reload forgives nobody.
+fn requests(
+    limits: Vec<checked::RequestLimit>,
+    client: checked::ClientPrefix,
+    earlier: Option<&ServedListener>,
+) -> Vec<Arc<RequestLimit>> {
+    let prefix = Prefix { ipv4: client.ipv4, ipv6: client.ipv6 };
+    let limit = |limit: checked::RequestLimit| {
+        let header = limit.header.and_then(|name| name.try_into().ok());
+        let by = match (limit.by, header) {
+            (checked::LimitBy::Session, _) => By::Session,
+            (checked::LimitBy::Header, Some(header)) => By::Header(header),
+            (checked::LimitBy::Client | checked::LimitBy::Header, _) => By::Client(prefix),
+        };
+        let rate = Rate { requests: limit.requests, per: limit.per, burst: limit.burst };
+        let same =
+            earlier.and_then(|earlier| earlier.requests.iter().find(|it| it.is(&by, rate, limit.keys)));
+        same.map_or_else(|| Arc::new(RequestLimit::new(by, rate, limit.keys, rand::random())), Arc::clone)
+    };
+    limits.into_iter().map(limit).collect()
 }
 
 fn told(headers: checked::Headers) -> ToldHeaders {
@@ -111,6 +138,9 @@ fn served(
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
+    let backends = config.backends.iter().map(|backend| backend.id.clone());
+    let losses = LossBook::new(backends, earlier.map(|earlier| &earlier.losses));
+    let room = config.waiting_room.map(|room| WaitingRoom::new(room, &config.name, earlier, now));
     let spec = PoolSpec {
         name: config.name,
         backends: config.backends.into_iter().map(backend).collect(),
@@ -152,9 +182,11 @@ fn served(
         kept,
         shared,
         book,
+        losses,
         flows,
         connect_timeout,
         proxy_protocol,
+        room,
         meter,
     }
 }

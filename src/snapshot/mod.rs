@@ -10,12 +10,16 @@ mod compile;
 mod current;
 mod discovered;
 mod layer4;
+mod room;
 mod routes;
 mod secrets;
 mod served;
+mod webhook;
 
 pub use current::Current;
 pub use discovered::discovered;
 pub use layer4::{ProxyGreeting, ServedLayer4, ServedTcp};
+pub use room::WaitingRoom;
 pub use secrets::{Secrets, SecretsError};
 pub use served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
+pub use webhook::Webhook;

@@ -9,14 +9,17 @@ use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::layer4::{ProxyGreeting, ServedLayer4};
+use super::room::WaitingRoom;
+use super::webhook::Webhook;
 use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
+use crate::limits::RequestLimit;
 use crate::names::{BackendIndex, ListenerName, PoolName};
 use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{KeptPool, SharedTable};
-use crate::telemetry::{ListenerMeter, LiveCount, PoolMeter, Report, SessionBook, Traffic};
+use crate::telemetry::{ListenerMeter, LiveCount, LossBook, PoolMeter, Report, SessionBook, Traffic};
 
 /// Everything compiled from one configuration.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub struct Snapshot {
     pub reserved: Vec<HeaderName>,
     /// The pools, in the order of the configuration.
     pub pools: Vec<Arc<ServedPool>>,
+    /// Where alerts are posted, if anywhere.
+    pub webhook: Option<Arc<Webhook>>,
 }
 
 impl Snapshot {
@@ -77,6 +82,8 @@ pub struct ServedListener {
     pub subject_header: Option<HeaderName>,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Limits of requests in a time.
+    pub requests: Vec<Arc<RequestLimit>>,
     /// What backends and clients are told about a request.
     pub headers: ToldHeaders,
     /// Pages of our own answers, the narrower ones first.
@@ -142,6 +149,10 @@ pub struct ServedPool {
     pub shared: Option<Arc<SharedTable>>,
     /// What became of its sessions.
     pub book: SessionBook,
+    /// Whose sessions were lost.
+    pub losses: LossBook,
+    /// Where new visitors wait, if anywhere.
+    pub room: Option<WaitingRoom>,
     /// In a pool of layer 4: how clients are told apart. `policy.learned` is its flow table.
     pub flows: Option<FlowPolicy>,
     /// For a connection to a backend.

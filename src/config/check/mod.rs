@@ -6,10 +6,13 @@
 mod actions;
 mod admin;
 mod affinity;
+mod alerts;
+mod buffer;
 mod discovery;
 mod headers;
 mod health;
 mod layer4;
+mod limits;
 mod listeners;
 mod pools;
 mod routes;
@@ -18,6 +21,7 @@ mod shadow;
 mod shared;
 mod template;
 mod tls;
+mod waiting_room;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -89,6 +93,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         affinity_seed,
         insecure_key_files,
         admin,
+        alerts,
         listeners,
         pools,
     } = document;
@@ -101,6 +106,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let layer4 = layer4::pools(&listeners, &pools, around);
     let listeners = listeners::listeners(listeners, &pools, around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
+    let webhook = alerts::webhook(alerts, around);
     let pools = pools::pools(pools, &layer4, around);
     version.get()?;
     insecure_key_files.get()?;
@@ -110,6 +116,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         keys: keys?,
         affinity_seed: affinity_seed?,
         admin: admin?,
+        webhook: webhook?,
         listeners: listeners?,
         pools: pools?,
         warnings: Vec::new(),
@@ -118,6 +125,13 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
 
 fn server(server: Spanned<model::Server>, around: &Surroundings<'_>) -> Option<Server> {
     let server = server.value?;
+    let group_place = server.group.place;
+    let (user, group) = (server.user.value?.map(|user| user.0), server.group.value?.map(|group| group.0));
+    if user.is_none() && group.is_some() {
+        let help = "add `user: NAME`, or remove `group`";
+        around.error(Code::Conflict, &group_place, "`group` counts only with `user`", help);
+        return None;
+    }
     let path = |path: Spanned<Option<FilePath>>| Some(path.value?.map(|path| around.path(&path)));
     Some(Server {
         threads: match server.threads.value? {
@@ -131,6 +145,8 @@ fn server(server: Spanned<model::Server>, around: &Surroundings<'_>) -> Option<S
         graceful_shutdown_timeout_seconds: server.graceful_shutdown_timeout_seconds.value?.0,
         upstream_keepalive_pool_size: size(server.upstream_keepalive_pool_size.value?),
         ca_file: path(server.ca_file)?,
+        user,
+        group,
     })
 }
 

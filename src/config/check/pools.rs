@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::layer4::Layer4Pools;
-use super::{Surroundings, affinity, all, count, discovery, health, size};
+use super::{Surroundings, affinity, all, count, discovery, health, size, waiting_room};
 use crate::config::checked::{
     Backend, BackendState, Balance, Drain, Pool, PoolLimits, PoolTimeouts, Retries,
 };
@@ -54,6 +54,7 @@ fn pool(
         proxy_protocol,
         retries,
         limits,
+        waiting_room,
         removal,
         drain,
     } = pool;
@@ -64,6 +65,8 @@ fn pool(
     let discovery = discovery::discovery(discovery, around);
     let affinity = affinity::affinity(affinity, layer4.has(&name), around);
     let health = health::health(health, around);
+    let mode = affinity.as_ref().map(|affinity| affinity.mode);
+    let waiting_room = waiting_room::waiting_room(waiting_room, mode, around);
     Some(Pool {
         name: PoolName::new(&name.value?.0),
         backends: backends?,
@@ -75,6 +78,7 @@ fn pool(
         proxy_protocol: proxy_protocol.value?.map(|Word(version)| version),
         retries: self::retries(retries)?,
         limits: self::limits(limits)?,
+        waiting_room: waiting_room?,
         removal: removal.value?.0,
         drain: Drain { deadline: drain.value?.deadline.value?.0 },
     })

@@ -4,13 +4,17 @@
 
 mod action;
 mod affinity;
+mod alerts;
+mod buffer;
 mod headers;
 mod health;
 mod layer4;
+mod limits;
 mod listener;
 mod pool;
 mod route;
 mod server;
+mod waiting_room;
 
 use std::path::PathBuf;
 
@@ -20,13 +24,17 @@ pub use self::action::{Action, HeaderChanges, Mirror, Piece, Rewrite, Template};
 pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
+pub use self::alerts::Webhook;
+pub use self::buffer::{Buffer, RequestBuffer};
 pub use self::headers::{ErrorPage, ForwardedBy, Headers};
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::layer4::{ClientName, Clients, Layer4, ProxyVersion, Tcp, TlsRoute};
+pub use self::limits::{ClientPrefix, LimitBy, RequestLimit};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};
+pub use self::waiting_room::WaitingRoom;
 pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};
 use super::report::Problem;
 
@@ -43,6 +51,8 @@ pub struct Checked {
     pub affinity_seed: Option<Secret>,
     /// The admin API, if there is to be one.
     pub admin: Option<Admin>,
+    /// Who is told when sessions are lost, besides the log.
+    pub webhook: Option<Webhook>,
     /// The addresses that are accepted on.
     pub listeners: Vec<Listener>,
     /// The pools, in the order of the file.

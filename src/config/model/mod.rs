@@ -5,30 +5,38 @@
 mod action;
 mod admin;
 mod affinity;
+mod alerts;
+mod buffer;
 mod discovery;
 mod headers;
 mod health;
 mod layer4;
+mod limits;
 mod listener;
 mod pool;
 mod route;
 mod secret;
 mod server;
 mod tls;
+mod waiting_room;
 
 pub(super) use action::{HeaderChanges, Mirror, Part, Parts, Redirect, Respond, Rewrite};
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
+pub(super) use alerts::{Alerts, Webhook};
+pub(super) use buffer::{Buffer, RequestBuffer};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use headers::Headers;
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
 pub(super) use layer4::{SourceAddress, Tcp, TlsRoute};
+pub(super) use limits::RequestLimit;
 pub(super) use listener::{Limits, Listener, Timeouts};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub(super) use route::{Match, PathMatch, Route, Test, TestKeys};
 pub(super) use secret::{AffinitySeed, TokenKey};
 pub(super) use server::Server;
 pub(super) use tls::{Certificate, Http2, ListenerTls, ProxyProtocol};
+pub(super) use waiting_room::WaitingRoom;
 
 use super::collections::Named;
 use super::read::{Spanned, keys, later};
@@ -59,6 +67,8 @@ keys! {
         insecure_key_files: Word<InsecureFiles> = "warn",
         /// The admin API; null: none.
         admin: Option<Admin> = "null",
+        /// What is told when sessions are lost; null: the log alone says so.
+        alerts: Option<Alerts> = "null",
         /// The addresses that are accepted on; at least one.
         listeners: Vec<Spanned<Listener>>,
         /// The pools by name; at least one.
