@@ -27,12 +27,13 @@ deps: ## Install what the build needs, or say what to install
 # Its version is fixed: a newer one may find more, which is then a change of its own.
 SCHEMATHESIS := 4.32.5
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, promtool, curl, nghttp2, gRPC, testssl.sh and schemathesis
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, promtool, curl, nghttp2, gRPC, testssl.sh, slowhttptest, Python's websockets and schemathesis
 	$(call install,redis-server,redis-server)
 	$(call install,pgbench,postgresql postgresql-contrib)
 	$(call install,mosquitto,mosquitto)
 	$(call install,mosquitto_sub,mosquitto-clients)
 	$(call install,openssl,openssl)
+	$(call install,slowhttptest,slowhttptest)
 	$(call install,promtool,prometheus)
 	$(call install,curl,curl)
 	$(call install,nghttp,nghttp2-client)
@@ -58,6 +59,9 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, promtool,
 	@if ! target/grpc/bin/python -c 'import grpc' 2>/dev/null; then \
 	  python3 -m venv target/grpc && target/grpc/bin/pip install -q grpcio; \
 	fi
+	@if ! target/websockets/bin/python -c 'import websockets' 2>/dev/null; then \
+	  python3 -m venv --clear target/websockets && target/websockets/bin/pip install --quiet websockets==17.4; \
+	fi
 
 build: deps ## Build the release binary
 	cargo build --release
@@ -70,8 +74,8 @@ test: deps ## Run all tests that need no other server
 	cargo test --lib --bins --test suite --test simulation --test survival
 	cargo test --doc
 
-e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool, and clients of HTTP/2, gRPC and TLS
-	cargo test --test e2e --test replicas --test http_clients --test protocols -- --ignored --nocapture
+e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool, and clients of HTTP/2, gRPC and TLS, slowhttptest, Python's websockets
+	cargo test --test e2e --test replicas --test http_clients --test protocols --test hard_shell -- --ignored --nocapture
 
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what
 	cargo build --profile quick --bin steadfast --example survival

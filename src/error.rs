@@ -1,6 +1,7 @@
 //! The public error: what kept Steadfast from starting.
 
 use crate::config::Problems;
+use crate::lifecycle::PrivilegesError;
 use crate::listen::BindError;
 use crate::snapshot::SecretsError;
 use crate::tls::TlsError;
@@ -21,6 +22,9 @@ pub enum Error {
     /// TLS could not be set up.
     #[error("{0}")]
     Tls(#[from] TlsError),
+    /// Root could not be given up.
+    #[error("{0}")]
+    Privileges(#[from] PrivilegesError),
     /// The system refused something that is needed to run.
     #[error("{what}: {source}")]
     System {

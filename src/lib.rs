@@ -39,6 +39,7 @@ pub mod hooks;
 mod l4;
 mod l7;
 pub mod lifecycle;
+pub mod limits;
 pub mod listen;
 pub mod names;
 pub mod pool;

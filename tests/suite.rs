@@ -19,6 +19,9 @@ mod affinity;
 #[path = "suite/architecture.rs"]
 mod architecture;
 #[cfg(test)]
+#[path = "suite/buffers.rs"]
+mod buffers;
+#[cfg(test)]
 #[path = "suite/cli.rs"]
 mod cli;
 #[cfg(test)]
@@ -52,6 +55,9 @@ mod first_contact;
 #[path = "suite/front_door.rs"]
 mod front_door;
 #[cfg(test)]
+#[path = "suite/fuzz_corpus.rs"]
+mod fuzz_corpus;
+#[cfg(test)]
 #[path = "suite/hooks.rs"]
 mod hooks;
 #[cfg(test)]
@@ -79,8 +85,14 @@ mod meter;
 #[path = "suite/metrics.rs"]
 mod metrics;
 #[cfg(test)]
+#[path = "suite/privileges.rs"]
+mod privileges;
+#[cfg(test)]
 #[path = "suite/reload.rs"]
 mod reload;
+#[cfg(test)]
+#[path = "suite/request_limits.rs"]
+mod request_limits;
 #[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;
@@ -99,3 +111,6 @@ mod upgrade;
 #[cfg(test)]
 #[path = "suite/upstream.rs"]
 mod upstream;
+#[cfg(test)]
+#[path = "suite/waiting_room.rs"]
+mod waiting_room;

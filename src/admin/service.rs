@@ -119,6 +119,8 @@ impl AdminService {
             name: ListenerName::new(AdminSocket::NAME),
             index: usize::MAX,
             acceptance: Acceptance::default(),
+            clients: Arc::default(),
+            buffers: Arc::default(),
         };
         Self { socket: Some(socket), address: listen.to_string(), facts: Arc::new(facts), app }
     }

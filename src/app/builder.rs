@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use pingora::proxy::HttpProxy;
 
 use super::bound::Bound;
@@ -15,9 +16,10 @@ use crate::hooks::{Chain, Hook};
 use crate::l4::{TcpGate, Ties};
 use crate::l7::Proxy;
 use crate::lifecycle::{
-    Asked, BoundListener, Control, Inheritance, Start, Tickets, bounds, first_answers, protocols,
-    tell_predecessor,
+    Asked, BoundListener, Control, Inheritance, Start, Tickets, bounds, buffers, first_answers, give_up_root,
+    per_client, protocols, tell_predecessor,
 };
+use crate::limits::ClientConnections;
 use crate::listen::{Acceptance, Door, ListenerFacts, bind};
 use crate::snapshot::{Current, Secrets};
 use crate::store::Keeper;
@@ -73,7 +75,6 @@ impl Steadfast {
 
     /// The same, going on where another process was.
     fn bind_with(self, mut inherited: Option<Inheritance>) -> Result<Bound, Error> {
-        let secrets = Secrets::open(&self.checked)?;
         let conf = server_conf(&self.checked);
         let pid_file = self.checked.server.pid_file.clone();
         let state_dir = self.checked.state_dir.clone();
@@ -93,6 +94,10 @@ impl Steadfast {
         let admin = admin_listen
             .map(|listen| Ok::<_, Error>((admin_socket(&listen, &mut inherited)?, listen)))
             .transpose()?;
+        // Low ports are bound, and nothing of a client is read yet.
+        let server = &self.checked.server;
+        give_up_root(server.user.as_deref(), server.group.as_deref(), &state_dir)?;
+        let secrets = Secrets::open(&self.checked)?;
         let now = Now::read();
         let world = inherited.as_ref().map(Inheritance::world).unwrap_or_default();
         let start = Start::new(self.checked, secrets, world, now);
@@ -114,11 +119,14 @@ impl Steadfast {
         let ties = Arc::<Ties>::default();
         for (index, (socket, listener)) in sockets.into_iter().enumerate() {
             let (name, address) = (listener.name.clone(), listener.address);
-            let facts =
-                Arc::new(ListenerFacts { name: name.clone(), index, acceptance: Acceptance::default() });
+            let clients = Arc::new(ClientConnections::default());
+            clients.follow(per_client(&listener));
+            let acceptance = Acceptance::default();
+            let buffers = Arc::new(ArcSwapOption::new(buffers(&listener)));
+            let facts = Arc::new(ListenerFacts { name: name.clone(), index, acceptance, clients, buffers });
             if listener.layer4.is_some() {
+                bound.push(BoundListener::without_door(name, address, Arc::clone(&facts.clients)));
                 gates.push((socket, Arc::new(TcpGate::new(facts, &current, &counts, &ties))));
-                bound.push(BoundListener::without_door(name, address));
                 continue;
             }
             let tickets = Tickets::new(&listener)?;

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value as Json;
 
 use super::checked::{
-    self, AffinityMode, Algorithm, BackendState, ClientName, FirstContact, HttpVersion, Insert,
+    self, AffinityMode, Algorithm, BackendState, ClientName, FirstContact, HttpVersion, Insert, LimitBy,
     OnLostBackend, ProxyVersion, Removal, SameSite, Toggle,
 };
 use super::read::{Cursor, Read};
@@ -67,6 +67,11 @@ impl<T: Words> JsonSchema for Word<T> {
         };
         json_schema!({ "enum": T::WORDS.iter().map(word).collect::<Vec<_>>() })
     }
+}
+
+impl Words for LimitBy {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("client", Self::Client), ("session", Self::Session), ("header", Self::Header)];
 }
 
 /// What a listener speaks.

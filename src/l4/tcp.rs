@@ -155,6 +155,7 @@ impl TcpGate {
         enter(served, decision.backend, note, now);
         let summary = Summary {
             listener: &self.facts.name,
+            request_id: None,
             route: None,
             went_to: Some((served.pool.name(), backend.id(), decision.reason)),
             outcome: note.outcome.as_str(),

@@ -77,6 +77,9 @@ pub(super) fn answer(
         binding.remember(policy, now);
         placed.moved_from = keep_the_book(&placed.served, placed.decision.backend, &mut binding, now);
         placed.outcome = binding.outcome;
+        if let Some(pass) = placed.entry.pass.take() {
+            response.append_header(header::SET_COOKIE, pass)?;
+        }
         if let Some(cookie) = binding.set_cookie {
             // Behind the application's own lines; inserting would replace them.
             response.append_header(header::SET_COOKIE, cookie)?;

@@ -12,7 +12,8 @@ use super::admit::admit;
 use super::arrive::{client, is_misdirected, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
-use super::{mirror, reply, request_id, routed, split, trace};
+use super::wait::{self, Turn};
+use super::{limit, mirror, reply, request_id, routed, split, trace};
 use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Refused, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
@@ -35,6 +36,10 @@ pub(super) async fn choose(
     }
     let client = who(session, ctx);
     note_id(session, ctx, client);
+    let headers = &session.req_header().headers;
+    if let Some(wait) = limit::before_the_route(listener(ctx), client, headers, ctx.arrived) {
+        return reply::too_many(session, ctx, limit::seconds(wait)).await;
+    }
     let (served, named) = match ask_hooks(proxy, session, ctx, client) {
         Ok(Asked::Go(served, named)) => (served, named),
         Ok(Asked::Answer(answer)) => return reply::hook_answer(session, answer).await,
@@ -79,7 +84,15 @@ pub(super) async fn choose(
         Err(Unserved { pool: None, refusal }) => return reply::unavailable(session, ctx, refusal).await,
     };
     count_faults(&served, &evidence);
+    if let Some(wait) = limit::by_session(listener(ctx), &evidence, ctx.arrived) {
+        return reply::too_many(session, ctx, limit::seconds(wait)).await;
+    }
     let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);
+    let entry = match wait::turn(&served, &decision, &session.req_header().headers, client, ctx.arrived) {
+        Turn::In(entry) => entry,
+        Turn::Wait(page) => return wait::answer(session, page).await,
+        Turn::Full => return refuse(session, ctx, &served, Refusal::Full).await,
+    };
     let decision = match preferred(proxy, ctx, &served, decision, client) {
         Ok(decision) => decision,
         Err(failure) => {
@@ -110,6 +123,7 @@ pub(super) async fn choose(
         retries: 0,
         failed: false,
         reused: false,
+        entry,
         preflight,
         moved_from: None,
         trace,

@@ -7,6 +7,8 @@ use http::HeaderValue;
 
 use super::mirror::Copy;
 use super::phases::Phases;
+
+use super::wait::Entry;
 use crate::affinity::{Decision, Evidence};
 use crate::clock::Now;
 use crate::hooks::States;
@@ -68,6 +70,8 @@ pub(super) struct Placed {
     pub(super) failed: bool,
     /// The connection of this try had served before.
     pub(super) reused: bool,
+    /// How a newcomer came past the waiting room.
+    pub(super) entry: Entry,
     /// Whether it is a CORS preflight.
     pub(super) preflight: bool,
     /// The backend that its session moved away from.

@@ -41,6 +41,9 @@ pub(super) fn forward(
         .map_or((true, false), |listener| (listener.headers.x_forwarded, listener.headers.forwarded));
     let Some(placed) = ctx.placed() else { return Ok(()) };
     strip_cookie(request, placed.served.policy.cookie.name.as_bytes())?;
+    if let Some(room) = &placed.served.room {
+        strip_cookie(request, room.cookie.as_bytes())?;
+    }
     forwarded::drop_reserved(request, &snapshot.reserved);
     if let Some(connection) = connection {
         let secured = connection.secured.as_deref();

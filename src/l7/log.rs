@@ -70,6 +70,11 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
     if let Stage::Placed(placed) = &mut ctx.stage {
         trace::ended(proxy, session, ctx.request_id.as_ref(), placed, status);
     }
+    // The backend has answered: whoever reads slowly keeps no place there.
+    if let Some(placed) = ctx.placed() {
+        placed.permit = None;
+        placed.entry = super::wait::Entry::default();
+    }
 }
 
 fn bytes(length: usize) -> u64 {

@@ -17,6 +17,7 @@ mod context;
 mod forward;
 mod forwarded;
 mod forwarded_field;
+mod limit;
 mod log;
 mod mirror;
 mod phases;
@@ -29,5 +30,6 @@ mod split;
 mod told;
 mod trace;
 mod tunnel;
+mod wait;
 
 pub(crate) use proxy::Proxy;

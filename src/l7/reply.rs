@@ -26,6 +26,14 @@ pub(super) async fn unavailable(session: &mut Session, ctx: &RequestContext, _: 
     own(session, ctx, 503).await
 }
 
+/// Answers a request that is one too many.
+pub(super) async fn too_many(session: &mut Session, ctx: &RequestContext, wait_s: u64) -> Result<bool> {
+    let (mut head, body) = page(429, ctx)?;
+    head.insert_header(header::RETRY_AFTER, wait_s)?;
+    session.write_error_response(head, body).await?;
+    Ok(true)
+}
+
 /// Answers with what a hook has said.
 pub(super) async fn hook_answer(session: &mut Session, answer: Answer) -> Result<bool> {
     let mut head = ResponseHeader::build(answer.status, Some(answer.headers.len() + 1))?;

@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 use pingora::apps::HttpServerApp;
 
 use crate::config::Checked;
-use crate::config::checked::{self, Listener};
-use crate::listen::{Bounds, Door, HeadLimits, Http2Bounds, ListenerTls, Protocols};
+use crate::config::checked::{self, ClientPrefix, Listener, RequestBuffer};
+use crate::limits::{ClientConnections, PerClient, Prefix};
+use crate::listen::{
+    Bounds, Budget, Buffers, Door, Files, Gathering, HeadLimits, Http2Bounds, ListenerTls, Protocols, Slowest,
+};
 use crate::names::ListenerName;
 use crate::tls::{ClientAuth, TicketKeys, TlsError, server_config};
 
@@ -19,6 +22,8 @@ pub(crate) struct BoundListener {
     pub(crate) name: ListenerName,
     /// As the configuration has it; the port may be 0.
     pub(crate) address: SocketAddr,
+    /// How many connections a client may have.
+    clients: Arc<ClientConnections>,
     /// What its door goes by; `None`: layer 4 has no door, and goes by the snapshot.
     door: Option<BoundDoor>,
 }
@@ -28,6 +33,8 @@ pub(crate) struct BoundListener {
 struct BoundDoor {
     /// What it goes by, from the next connection on.
     bounds: Arc<ArcSwap<Bounds>>,
+    /// What it keeps for slow clients, from the next connection on.
+    buffers: Arc<ArcSwapOption<Buffers>>,
     /// What it speaks, from the next connection on.
     protocols: Arc<ArcSwap<Protocols>>,
     /// What session tickets are sealed with, and for which clients.
@@ -42,13 +49,24 @@ impl BoundListener {
     {
         let bounds = Arc::clone(door.bounds());
         let protocols = Arc::clone(door.protocols());
+        let buffers = Arc::clone(&door.facts().buffers);
         let name = door.facts().name.clone();
-        Self { name, address, door: Some(BoundDoor { bounds, protocols, tickets: Mutex::new(tickets) }) }
+        let clients = Arc::clone(&door.facts().clients);
+        Self {
+            name,
+            address,
+            clients,
+            door: Some(BoundDoor { bounds, buffers, protocols, tickets: Mutex::new(tickets) }),
+        }
     }
 
     /// A listener of layer 4.
-    pub(crate) fn without_door(name: ListenerName, address: SocketAddr) -> Self {
-        Self { name, address, door: None }
+    pub(crate) fn without_door(
+        name: ListenerName,
+        address: SocketAddr,
+        clients: Arc<ClientConnections>,
+    ) -> Self {
+        Self { name, address, clients, door: None }
     }
 
     /// What its door would speak by another configuration, if it has one. Changes nothing.
@@ -82,11 +100,41 @@ impl BoundListener {
 
     /// Goes by the configuration from the next connection on.
     pub(super) fn follow(&self, listener: &Listener, next: Option<(Protocols, Tickets)>) {
+        self.clients.follow(per_client(listener));
         let (Some(door), Some((protocols, tickets))) = (&self.door, next) else { return };
         door.bounds.store(Arc::new(bounds(listener)));
+        door.buffers.store(buffers(listener));
         door.protocols.store(Arc::new(protocols));
         *door.tickets.lock() = tickets;
     }
+}
+
+/// What a listener keeps for slow clients, if anything.
+pub(crate) fn buffers(listener: &Listener) -> Option<Arc<Buffers>> {
+    let buffer = &listener.buffer;
+    if buffer.request.is_none() && buffer.response.is_none() {
+        return None;
+    }
+    let memory = Budget::new(buffer.memory);
+    let files = |request: &RequestBuffer| {
+        let folder = request.folder.as_deref()?.into();
+        Some(Files { folder, bytes: request.file, all_bytes: Budget::new(request.disk) })
+    };
+    let request = buffer.request.as_ref().map(|request| Gathering {
+        memory: request.memory,
+        all_memory: Arc::clone(&memory),
+        files: files(request),
+    });
+    Some(Arc::new(Buffers { request, response: buffer.response, memory }))
+}
+
+/// How many connections one client of a listener may have, if that is bounded.
+pub(crate) fn per_client(listener: &Listener) -> Option<PerClient> {
+    let ClientPrefix { ipv4, ipv6 } = listener.limits.client;
+    // Whoever comes by the PROXY protocol is counted once its address is known.
+    let exempt = [&listener.trusted_proxies[..], &listener.proxy_protocol].concat();
+    let per_client = |connections| PerClient { connections, prefix: Prefix { ipv4, ipv6 }, exempt };
+    listener.limits.connections_per_client.map(per_client)
 }
 
 /// What a listener's session tickets are sealed with. Whoever was let in under other rules for clients is not let in again by
@@ -152,5 +200,11 @@ pub(crate) fn bounds(listener: &Listener) -> Bounds {
         head_timeout: listener.timeouts.head,
         idle: listener.timeouts.idle,
         connections: listener.limits.connections,
+        body: listener.timeouts.body,
+        write: listener.timeouts.write,
+        slowest: Slowest {
+            body: listener.limits.slowest_body.unwrap_or(0),
+            reader: listener.limits.slowest_reader.unwrap_or(0),
+        },
     }
 }

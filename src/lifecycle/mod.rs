@@ -15,13 +15,14 @@ mod history;
 mod overlay;
 mod pid_file;
 mod plan;
+mod privileges;
 mod reload;
 mod share;
 mod stop;
 mod upgrade;
 mod watch;
 
-pub(crate) use bound::{BoundListener, Tickets, bounds, protocols};
+pub(crate) use bound::{BoundListener, Tickets, bounds, buffers, per_client, protocols};
 pub(crate) use control::Start;
 pub use control::{BackendChange, ChangeError, Control, ReloadError};
 pub(crate) use discover::{DiscoveryService, first_answers};
@@ -29,6 +30,8 @@ pub(crate) use handover::{Estate, Giver, Heirloom, Inheritance, SOCKET_VARIABLE,
 pub(crate) use history::Past;
 pub(crate) use pid_file::PidFile;
 pub use plan::Plan;
+pub use privileges::PrivilegesError;
+pub(crate) use privileges::give_up_root;
 pub(crate) use reload::{Asked, ControlService};
 pub(crate) use share::SharingService;
 pub(crate) use stop::{Manner, Stop, Stopper, wait_for_drain};

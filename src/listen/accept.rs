@@ -46,10 +46,12 @@ pub(crate) async fn accept(
             },
         };
         match accepted {
-            Ok((tcp, _)) => {
+            Ok((tcp, peer)) => {
                 // Without a place the connection is closed at once: a bound must cost nothing.
-                if let Some(slot) = counts.enter(limit()) {
-                    start(tcp, slot);
+                if let Some(slot) = counts.enter(limit())
+                    && let Some(place) = facts.clients.enter(peer.ip())
+                {
+                    start(tcp, slot.of_client(place));
                 }
             }
             Err(error) => {

@@ -12,7 +12,7 @@ const MAX_TRAILERS: u32 = 16 * 1024;
 
 /// A chunked body that is being passed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Chunked {
+pub struct Chunked {
     state: State,
     /// Bytes left in the chunk, or of its size so far.
     size: u64,
@@ -42,7 +42,7 @@ enum State {
 /// The body's framing is broken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the body's chunks are not as RFC 9112 section 7.1 has them")]
-pub(crate) struct BadChunk;
+pub struct BadChunk;
 
 impl Default for Chunked {
     fn default() -> Self {
@@ -52,7 +52,7 @@ impl Default for Chunked {
 
 impl Chunked {
     /// Whether the body has ended.
-    pub(crate) fn ended(&self) -> bool {
+    pub fn ended(&self) -> bool {
         self.state == State::End
     }
 
@@ -60,7 +60,7 @@ impl Chunked {
     ///
     /// # Errors
     /// The framing is broken: nothing after this point can be trusted.
-    pub(crate) fn follow(&mut self, bytes: &[u8]) -> Result<usize, BadChunk> {
+    pub fn follow(&mut self, bytes: &[u8]) -> Result<usize, BadChunk> {
         let mut at = 0;
         while self.state != State::End {
             if self.state == State::Data {

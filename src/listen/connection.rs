@@ -4,10 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 
 use super::acceptance::Acceptance;
+use super::buffers::Buffers;
 use crate::clock::Now;
+use crate::limits::ClientConnections;
 use crate::names::{BackendIndex, ListenerName};
 
 /// What all connections of a listener have in common.
@@ -19,6 +22,10 @@ pub struct ListenerFacts {
     pub index: usize,
     /// Whether it accepts.
     pub acceptance: Acceptance,
+    /// The open connections of each client.
+    pub clients: Arc<ClientConnections>,
+    /// What is kept for slow clients; read once for each connection.
+    pub buffers: Arc<ArcSwapOption<Buffers>>,
 }
 
 /// What TLS says of a client's connection.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::limits::ClientPlace;
+
 /// Counts of one listener.
 #[derive(Debug, Default)]
 pub struct Counts {
@@ -32,7 +34,7 @@ impl Counts {
 
     /// Takes a place for one connection, unless `limit` are open.
     pub fn enter(self: &Arc<Self>, limit: usize) -> Option<Slot> {
-        let slot = Slot(Arc::clone(self));
+        let slot = Slot { counts: Arc::clone(self), _client: None };
         if self.open.fetch_add(1, Ordering::Relaxed) >= limit {
             add(&self.over_limit);
             return None;
@@ -64,11 +66,24 @@ impl Drop for Handshake<'_> {
 
 /// The place of one open connection; given back when dropped.
 #[derive(Debug)]
-pub struct Slot(Arc<Counts>);
+pub struct Slot {
+    counts: Arc<Counts>,
+    /// The place that its client has for it.
+    _client: Option<ClientPlace>,
+}
+
+impl Slot {
+    /// Also gives this place back.
+    pub(super) fn of_client(self, place: ClientPlace) -> Self {
+        let mut slot = self;
+        slot._client = Some(place);
+        slot
+    }
+}
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.counts.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

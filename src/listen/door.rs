@@ -13,8 +13,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use super::buffers::Slowest;
 use super::connection::{Connection, ListenerFacts};
 use super::counts::{Counts, add};
+use super::gather;
 use super::head::{Framing, Head, HeadLimits, Rejection, inspect, leading_blank};
 use super::http2::Http2;
 use super::protocols::Protocols;
@@ -41,6 +43,12 @@ pub struct Bounds {
     pub idle: Duration,
     /// Open connections.
     pub connections: usize,
+    /// Between two reads of a request's body, where it is gathered.
+    pub body: Duration,
+    /// That a client may read nothing of a response that is held for it.
+    pub write: Duration,
+    /// The slowest that a client may be.
+    pub slowest: Slowest,
 }
 
 /// The door of one listener, before an application.
@@ -115,6 +123,7 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
     /// Serves a connection until it ends.
     pub async fn serve(&self, tcp: TcpStream, shutdown: ShutdownWatch) {
         let Ok(peer) = tcp.peer_addr() else { return };
+        let socket_peer = peer.ip();
         let protocols = self.protocols.load_full();
         let Some(Welcomed { transport, peer, secured }) = (match protocols.begin_at_once(peer.ip()) {
             true => Some(Welcomed::at_once(tcp, peer)),
@@ -123,12 +132,24 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         }) else {
             return;
         };
+        // The PROXY protocol has told who it is.
+        let counted = if peer.ip() == socket_peer { None } else { Some(self.facts.clients.enter(peer.ip())) };
+        if matches!(counted, Some(None)) {
+            return;
+        }
         let (http2, knows) = (protocols.http2, secured.is_none() && protocols.http2.cleartext);
         drop(protocols);
         let agreed = secured.as_ref().is_some_and(|secured| secured.http2);
         let connection = Arc::new(Connection::new(Arc::clone(&self.facts), peer, secured));
         let mut stream = Box::new(ClientStream::new(transport));
         let bounds = **self.bounds.load();
+        let buffers = self.facts.buffers.load_full();
+        stream.bound(bounds.slowest);
+        if let Some(buffers) = &buffers
+            && let Some(limit) = buffers.response
+        {
+            stream.hold_responses(limit, &buffers.memory, bounds.write);
+        }
         let http2 = |read: BytesMut, mut stream: Box<ClientStream>, connection, shutdown| {
             stream.begin_http2(read);
             let http2 = Http2 { app: &self.app, connection, bounds, http2, counts: &self.counts, shutdown };
@@ -149,9 +170,21 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
                 Arrival::Refused(rejection) => return self.refuse(&mut stream, rejection, peer).await,
                 Arrival::Over => return,
             };
-            let Ok(message) = stream.begin(read, head_length, framing) else {
+            let Ok(mut message) = stream.begin(read, head_length, framing) else {
                 return self.refuse(&mut stream, Rejection::Malformed("bad chunks"), peer).await;
             };
+            if let Some(gathering) = buffers.as_ref().and_then(|buffers| buffers.request.as_ref())
+                && framing.has_body()
+            {
+                let begun = message.split_off(head_length);
+                if let Err(error) = gather::ahead(&mut stream, &message, begun, gathering, bounds.body).await
+                {
+                    if let Some(rejection) = Rejection::of(&error) {
+                        self.refuse(&mut stream, rejection, peer).await;
+                    }
+                    return;
+                }
+            }
             match self.pass_on(stream, message, bounds.idle, &connection, &shutdown).await {
                 Some(next) => stream = next,
                 None => return,
@@ -181,7 +214,12 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         let (stream, _) = reused?.consume();
         let stream = stream.into_any().downcast::<ClientStream>().ok()?;
         // A response that came before the end of its request leaves a connection that nobody can read.
-        stream.message_ended().then_some(stream)
+        if !stream.message_ended() {
+            return None;
+        }
+        let mut stream = stream;
+        // By now no backend waits for it.
+        stream.send_held().await.is_ok().then_some(stream)
     }
 
     /// Answers a request that goes no further, and closes.

@@ -51,6 +51,17 @@ pub enum Framing {
     Upgrade,
 }
 
+impl Framing {
+    /// Whether a body follows the head.
+    pub(super) fn has_body(self) -> bool {
+        match self {
+            Self::Length(length) => length > 0,
+            Self::Chunked => true,
+            Self::Upgrade => false,
+        }
+    }
+}
+
 /// Why a request is refused, as the status that says so.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Rejection {
@@ -73,6 +84,15 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// What to answer, where a body could not be read; nothing to a client that has left.
+    pub(super) fn of(error: &std::io::Error) -> Option<Self> {
+        match error.kind() {
+            std::io::ErrorKind::TimedOut => Some(Self::TimedOut),
+            std::io::ErrorKind::InvalidData => Some(Self::Malformed("bad chunks")),
+            _ => None,
+        }
+    }
+
     /// The status code and its phrase.
     pub fn status(self) -> (u16, &'static str) {
         match self {

@@ -8,6 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf as _, BytesMut};
@@ -19,9 +20,14 @@ use pingora::protocols::{
 use std::os::fd::AsRawFd as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::budget::Budget;
+use super::buffers::Slowest;
 use super::chunked::Chunked;
 use super::frames::Frames;
+use super::gather::Gathered;
 use super::head::Framing;
+use super::hold::Hold;
+use super::pace::Pace;
 use super::transport::Transport;
 use crate::clock::Now;
 
@@ -44,6 +50,15 @@ pub(super) struct ClientStream {
     /// Bytes that were written but not yet sent: a response's head waits for its body, or for a flush.
     unsent: BytesMut,
     socket: Arc<SocketDigest>,
+    /// The body of the message, where it was read ahead.
+    gathered: Option<Gathered>,
+    /// Where responses are held for slow readers.
+    hold: Option<Hold>,
+    slowest: Slowest,
+    reading: Pace,
+    writing: Pace,
+    /// Whether the transport may keep some of what was written to it, as TLS does.
+    unflushed: bool,
 }
 
 /// What is left of the message that is being read.
@@ -68,6 +83,12 @@ impl ClientStream {
             message: Message::Length(0),
             unsent: BytesMut::new(),
             socket,
+            gathered: None,
+            hold: None,
+            slowest: Slowest::default(),
+            reading: Pace::default(),
+            writing: Pace::default(),
+            unflushed: false,
         }
     }
 
@@ -96,6 +117,7 @@ impl ClientStream {
         head_length: usize,
         framing: Framing,
     ) -> io::Result<BytesMut> {
+        (self.reading, self.writing, self.gathered) = (Pace::default(), Pace::default(), None);
         self.message = match framing {
             Framing::Length(length) => Message::Length(length),
             Framing::Chunked => Message::Chunked(Chunked::default()),
@@ -110,7 +132,27 @@ impl ClientStream {
 
     /// Whether the message was read to its end, so that the connection can serve another.
     pub(super) fn message_ended(&self) -> bool {
-        self.message.ended()
+        self.message.ended() && self.gathered.as_ref().is_none_or(Gathered::is_empty)
+    }
+
+    /// The slowest that the client may be.
+    pub(super) fn bound(&mut self, slowest: Slowest) {
+        self.slowest = slowest;
+    }
+
+    /// From now on responses are held, so many bytes of each; unless the client reads nothing for so long.
+    pub(super) fn hold_responses(&mut self, limit: usize, memory: &Arc<Budget>, patience: Duration) {
+        self.hold = Some(Hold::new(limit, memory, patience));
+    }
+
+    /// What of the message's body was read ahead: it is given out first.
+    pub(super) fn give_first(&mut self, gathered: Gathered) {
+        self.gathered = Some(gathered);
+    }
+
+    /// Sends what is held.
+    pub(super) async fn send_held(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|context| self.poll_out(context)).await
     }
 
     /// After the message: nothing is given out, but the client's leaving is.
@@ -174,6 +216,16 @@ impl AsyncRead for ClientStream {
         to: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.holds() && (this.unflushed || !this.unsent.is_empty()) {
+            // Whoever reads is woken when the client reads on, too.
+            let _ = this.poll_out(context)?;
+        }
+        if let Some(gathered) = &mut this.gathered {
+            if !gathered.is_empty() {
+                return gathered.poll_read(context, to);
+            }
+            this.gathered = None;
+        }
         if this.message.ended() {
             return this.poll_beyond(context);
         }
@@ -187,13 +239,13 @@ impl AsyncRead for ClientStream {
                 let room = to.initialize_unfilled();
                 let limit = usize::try_from(*left).unwrap_or(usize::MAX).min(room.len());
                 let mut limited = ReadBuf::new(room.get_mut(..limit).unwrap_or_default());
-                ready!(Pin::new(&mut this.transport).poll_read(context, &mut limited))?;
+                ready!(paced(&mut this.transport, &mut this.reading, this.slowest, context, &mut limited))?;
                 let read = limited.filled().len();
                 to.advance(read);
                 *left -= u64::try_from(read).unwrap_or(0);
             }
             Message::Chunked(chunked) => {
-                ready!(Pin::new(&mut this.transport).poll_read(context, to))?;
+                ready!(paced(&mut this.transport, &mut this.reading, this.slowest, context, to))?;
                 let read = to.filled().get(before..).unwrap_or_default();
                 let belongs = chunked
                     .follow(read)
@@ -217,20 +269,126 @@ impl ClientStream {
     /// Sends what was gathered.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.unsent.is_empty() {
-            let sent = ready!(Pin::new(&mut self.transport).poll_write(context, &self.unsent))?;
+            let sent = match Pin::new(&mut self.transport).poll_write(context, &self.unsent) {
+                Poll::Ready(sent) => sent?,
+                Poll::Pending => return self.poll_stalled(context).map(Err),
+            };
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.unsent.advance(sent);
+            self.sent(sent)?;
         }
         Poll::Ready(Ok(()))
     }
+}
+
+impl ClientStream {
+    /// Whether responses are held: not those of another protocol, which waits for its client itself.
+    fn holds(&self) -> bool {
+        self.hold.is_some() && matches!(self.message, Message::Length(_) | Message::Chunked(_))
+    }
+
+    /// Sends what the client reads, and holds of the rest what there is room for.
+    fn poll_hold(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.unsent.len() + bytes.len() > GATHER
+            && self.poll_send(context)?.is_ready()
+            && bytes.len() >= GATHER
+            && let Poll::Ready(sent) = self.poll_write_through(context, bytes)
+        {
+            return Poll::Ready(sent);
+        }
+        let held = self.unsent.len();
+        match self.hold.as_mut().map_or(0, |hold| hold.room(held, bytes.len())) {
+            0 => {
+                // As without: wait for the client.
+                ready!(self.poll_send(context))?;
+                self.poll_write_through(context, bytes)
+            }
+            room => {
+                self.unsent.extend_from_slice(bytes.get(..room).unwrap_or_default());
+                Poll::Ready(Ok(room))
+            }
+        }
+    }
+
+    /// Sends what is held, down to the socket.
+    fn poll_out(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(context))?;
+        if self.unflushed {
+            ready!(Pin::new(&mut self.transport).poll_flush(context))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_through(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match Pin::new(&mut self.transport).poll_write(context, bytes) {
+            Poll::Ready(sent) => {
+                let sent = sent?;
+                self.sent(sent)?;
+                Poll::Ready(Ok(sent))
+            }
+            Poll::Pending => self.poll_stalled(context).map(Err),
+        }
+    }
+
+    /// The client reads nothing now.
+    fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        if self.slowest.reader > 0 {
+            self.writing.waits(Now::read().monotonic_ms);
+        }
+        match &mut self.hold {
+            Some(hold) => hold.stalls(context),
+            // Whoever writes has a timeout of its own.
+            None => Poll::Pending,
+        }
+    }
+
+    /// The client has read some of it, or its kernel has.
+    fn sent(&mut self, bytes: usize) -> io::Result<()> {
+        if self.slowest.reader > 0 {
+            // Without a wait no clock is read.
+            let now_ms = if self.writing.is_waiting() { Now::read().monotonic_ms } else { 0 };
+            self.writing.went_on(bytes, self.slowest.reader, now_ms)?;
+        }
+        self.unflushed = true;
+        if let Some(hold) = &mut self.hold {
+            hold.went_on(self.unsent.is_empty());
+        }
+        Ok(())
+    }
+}
+
+/// Reads more of a body, unless it comes too slowly.
+fn paced(
+    from: &mut (impl AsyncRead + Unpin),
+    pace: &mut Pace,
+    slowest: Slowest,
+    context: &mut Context<'_>,
+    to: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    if slowest.body == 0 {
+        return Pin::new(from).poll_read(context, to);
+    }
+    let before = to.filled().len();
+    let read = Pin::new(from).poll_read(context, to);
+    if read.is_pending() {
+        pace.waits(Now::read().monotonic_ms);
+        return Poll::Pending;
+    }
+    let now_ms = if pace.is_waiting() { Now::read().monotonic_ms } else { 0 };
+    pace.went_on(to.filled().len() - before, slowest.body, now_ms)?;
+    read
 }
 
 /// Gathers small writes, as Pingora's own stream does; Pingora flushes where a client waits.
 impl AsyncWrite for ClientStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if this.holds() {
+            return this.poll_hold(context, bytes);
+        }
         if this.unsent.len() + bytes.len() > GATHER {
             ready!(this.poll_send(context))?;
         }
@@ -238,7 +396,7 @@ impl AsyncWrite for ClientStream {
             frames.sent(bytes.len());
         }
         if bytes.len() >= GATHER {
-            return Pin::new(&mut this.transport).poll_write(context, bytes);
+            return this.poll_write_through(context, bytes);
         }
         if this.unsent.capacity() == 0 {
             this.unsent.reserve(bytes.len() + ROOM_FOR_BODY);
@@ -249,6 +407,11 @@ impl AsyncWrite for ClientStream {
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.holds() {
+            let _ = this.poll_out(context)?;
+            // What is held needs nobody to wait for it.
+            return Poll::Ready(Ok(()));
+        }
         ready!(this.poll_send(context))?;
         Pin::new(&mut this.transport).poll_flush(context)
     }

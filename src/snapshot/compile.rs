@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::layer4;
 use super::peers::{check_spec, peer};
+use super::room::WaitingRoom;
 use super::secrets::Secrets;
 use super::served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
 use crate::affinity::{
@@ -15,6 +16,7 @@ use crate::affinity::{
 use crate::clock::Now;
 use crate::config::Checked;
 use crate::config::checked;
+use crate::limits::{By, Prefix, Rate, RequestLimit};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::PoolIndex;
 use crate::store::{EngineSettings, KeptPool, SharedTable};
@@ -45,6 +47,7 @@ fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> Se
         routes: super::routes::table(listener.routes),
         subject_header: listener.tls.and_then(|tls| tls.subject_header?.try_into().ok()),
         trusted_proxies: listener.trusted_proxies,
+        requests: requests(listener.limits.requests, listener.limits.client, earlier),
         headers: told(listener.headers),
         error_pages: listener.error_pages.into_iter().filter_map(page).collect(),
         body_limit: listener.limits.body_bytes,
@@ -53,6 +56,28 @@ fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> Se
         layer4,
         meter: earlier.map(|earlier| earlier.meter.clone()).unwrap_or_default(),
     }
+}
+
+/// The limits of the snapshot before, where they are the same: a reload forgives nobody.
+fn requests(
+    limits: Vec<checked::RequestLimit>,
+    client: checked::ClientPrefix,
+    earlier: Option<&ServedListener>,
+) -> Vec<Arc<RequestLimit>> {
+    let prefix = Prefix { ipv4: client.ipv4, ipv6: client.ipv6 };
+    let limit = |limit: checked::RequestLimit| {
+        let header = limit.header.and_then(|name| name.try_into().ok());
+        let by = match (limit.by, header) {
+            (checked::LimitBy::Session, _) => By::Session,
+            (checked::LimitBy::Header, Some(header)) => By::Header(header),
+            (checked::LimitBy::Client | checked::LimitBy::Header, _) => By::Client(prefix),
+        };
+        let rate = Rate { requests: limit.requests, per: limit.per, burst: limit.burst };
+        let same =
+            earlier.and_then(|earlier| earlier.requests.iter().find(|it| it.is(&by, rate, limit.keys)));
+        same.map_or_else(|| Arc::new(RequestLimit::new(by, rate, limit.keys, rand::random())), Arc::clone)
+    };
+    limits.into_iter().map(limit).collect()
 }
 
 fn told(headers: checked::Headers) -> ToldHeaders {
@@ -110,6 +135,7 @@ fn served(
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
+    let room = config.waiting_room.map(|room| WaitingRoom::new(room, &config.name, earlier, now));
     let spec = PoolSpec {
         name: config.name,
         backends: config.backends.into_iter().map(backend).collect(),
@@ -156,6 +182,7 @@ fn served(
         book,
         flows,
         connect_timeout,
+        room,
         meter,
     }
 }

@@ -9,9 +9,11 @@ use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::layer4::ServedLayer4;
+use super::room::WaitingRoom;
 use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
+use crate::limits::RequestLimit;
 use crate::names::{BackendIndex, ListenerName, PoolName, ProxyVersion};
 use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
@@ -77,6 +79,8 @@ pub struct ServedListener {
     pub subject_header: Option<HeaderName>,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Limits of requests in a time.
+    pub requests: Vec<Arc<RequestLimit>>,
     /// What backends and clients are told about a request.
     pub headers: ToldHeaders,
     /// Pages of our own answers, the narrower ones first.
@@ -148,6 +152,8 @@ pub struct ServedPool {
     pub shared: Option<Arc<SharedTable>>,
     /// What became of its sessions.
     pub book: SessionBook,
+    /// Where new visitors wait, if anywhere.
+    pub room: Option<WaitingRoom>,
     /// In a pool of layer 4: how clients are told apart. `policy.learned` is its flow table.
     pub flows: Option<FlowPolicy>,
     /// For a connection to a backend.

@@ -6,7 +6,7 @@ use crate::support::app::App;
 use crate::support::balancer::{SHARED, checked, configuration};
 
 #[path = "../../examples/desync/corpus.rs"]
-mod corpus;
+pub(crate) mod corpus;
 #[path = "../../examples/desync/exchange.rs"]
 #[expect(clippy::disallowed_methods, reason = "waits for answers that may never come")]
 mod exchange;

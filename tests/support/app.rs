@@ -61,6 +61,11 @@ impl App {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
+    /// Connections that were ever made to it.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.lock().unwrap().len()
+    }
+
     fn serve(&self, listener: TcpListener) {
         let (shared, name) = (Arc::clone(&self.shared), self.name.clone());
         thread::spawn(move || {
@@ -123,6 +128,8 @@ impl Shared {
         let mut text = format!("server={name} body={body}");
         match page {
             "/plain" => {}
+            "/page" => text = "x".repeat(1 << 20),
+            "/big" => text = "x".repeat(16 << 20),
             "/static" => lines.push_str("Cache-Control: public, max-age=60\r\n"),
             "/early" => lines.push_str("X-Early: 1\r\n"),
             "/hop" => lines.push_str("Keep-Alive: timeout=5\r\nProxy-Connection: x\r\n"),

@@ -3,13 +3,13 @@
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, User};
 use tempfile::TempDir;
 
 use super::app::App;
@@ -36,13 +36,30 @@ impl Program {
         Self::run(port, &text)
     }
 
+    /// Starts it as root, to become this user, to whom its folder belongs.
+    pub(crate) fn start_as(apps: &[App], user: &str) -> Self {
+        let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
+        let built = env!("CARGO_BIN_EXE_steadfast");
+        let program = folder.path().join("steadfast");
+        // In a folder that the user may enter, for an upgrade.
+        fs::hard_link(built, &program).or_else(|_| fs::copy(built, &program).map(drop)).unwrap();
+        let ids = User::from_name(user).unwrap().unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(ids.uid.as_raw()), Some(ids.gid.as_raw())).unwrap();
+        let text = text(port.address(), apps, "").replace("threads: 2", &format!("threads: 2, user: {user}"));
+        Self::run_in(folder, &program, port, &text)
+    }
+
     /// Starts it with a configuration that listens at that port.
     pub(crate) fn run(port: Port, text: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_steadfast"));
+        Self::run_in(tempfile::tempdir().unwrap(), &program, port, text)
+    }
+
+    fn run_in(folder: TempDir, program: &Path, port: Port, text: &str) -> Self {
         let address = port.address();
         let log = fs::File::create(folder.path().join("log")).unwrap();
         fs::write(folder.path().join("steadfast.yaml"), text).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_steadfast"))
+        let child = Command::new(program)
             .args(["run", "-c", "steadfast.yaml"])
             .current_dir(folder.path())
             .env("RUST_LOG", "info")

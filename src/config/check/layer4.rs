@@ -102,6 +102,7 @@ fn http_keys(pool: &model::Pool) -> Vec<Key<'_>> {
             key(&timeouts.idle, IDLE),
         ]);
     }
+    keys.push(key(&pool.waiting_room, "remove it: there is nothing to show at layer 4"));
     let retries = pool.retries.get();
     keys.extend(retries.map(|retries| key(&retries.on, "remove it: only a connect can be tried again")));
     let balance = pool.balance.get();
@@ -149,6 +150,7 @@ fn http_listener_keys(listener: &model::Listener) -> Vec<Key<'_>> {
         key(&listener.trusted_proxies, "remove it: there are no `X-Forwarded-*` fields at layer 4"),
         key(&listener.tls, "remove it: TLS is not ended at layer 4, and passes through"),
         key(&listener.http2, BYTES),
+        key(&listener.buffer, BYTES),
         key(&listener.headers, BYTES),
         key(&listener.error_pages, BYTES),
     ];
@@ -168,6 +170,9 @@ fn http_listener_keys(listener: &model::Listener) -> Vec<Key<'_>> {
             key(&limits.uri_bytes, BYTES),
             key(&limits.body_bytes, BYTES),
             key(&limits.handshakes, BYTES),
+            key(&limits.requests, BYTES),
+            key(&limits.slowest_body, BYTES),
+            key(&limits.slowest_reader, BYTES),
         ]);
     }
     keys

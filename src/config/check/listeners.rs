@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::{Surroundings, all, layer4, routes, size};
-use crate::config::checked::{Listener, ListenerLimits, ListenerTimeouts};
+use super::{Surroundings, all, count, layer4, routes, size};
+use crate::config::checked::{ClientPrefix, Listener, ListenerLimits, ListenerTimeouts};
 use crate::config::collections::Named;
 use crate::config::model;
 use crate::config::network::{Address, Network};
@@ -106,6 +106,7 @@ fn listener(
         proxy_protocol,
         trusted_proxies,
         limits,
+        buffer,
         timeouts,
         headers,
         error_pages,
@@ -118,6 +119,7 @@ fn listener(
         None if !routes.given => None,
         Some(Word(Protocol::Http)) | None => routes::routes(routes, pools, around),
     };
+    let buffer = super::buffer::buffer(buffer, around);
     let tls = super::tls::tls(tls, around);
     let http2 = super::tls::http2(http2, around);
     let proxy_protocol = self::proxy_protocol(proxy_protocol, around);
@@ -130,7 +132,8 @@ fn listener(
         http2: http2?,
         proxy_protocol: proxy_protocol?,
         trusted_proxies: networks(trusted_proxies)?,
-        limits: self::limits(limits)?,
+        limits: self::limits(limits, around)?,
+        buffer: buffer?,
         timeouts: self::timeouts(timeouts)?,
         headers: headers?,
         error_pages: error_pages?,
@@ -158,15 +161,25 @@ fn proxy_protocol(
     Some(trusted)
 }
 
-fn limits(limits: Spanned<model::Limits>) -> Option<ListenerLimits> {
+fn limits(limits: Spanned<model::Limits>, around: &Surroundings<'_>) -> Option<ListenerLimits> {
     let bytes = |Bytes(bytes): Bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
     let limits = limits.value?;
+    let requests = super::limits::requests(limits.requests, around);
+    let bits = |bits| u8::try_from(bits).unwrap_or(u8::MAX);
     Some(ListenerLimits {
         head_bytes: bytes(limits.head_bytes.value?),
         header_fields: size(limits.header_fields.value?),
         uri_bytes: bytes(limits.uri_bytes.value?),
         body_bytes: limits.body_bytes.value?.map(|Bytes(bytes)| bytes),
         connections: size(limits.connections.value?),
+        connections_per_client: limits.connections_per_client.value?.map(count),
+        slowest_body: limits.slowest_body.value?.map(|Bytes(bytes)| bytes),
+        slowest_reader: limits.slowest_reader.value?.map(|Bytes(bytes)| bytes),
+        client: ClientPrefix {
+            ipv4: bits(count(limits.ipv4_prefix.value?)),
+            ipv6: bits(count(limits.ipv6_prefix.value?)),
+        },
+        requests: requests?,
         handshakes: size(limits.handshakes.value?),
     })
 }

@@ -6,10 +6,12 @@
 mod actions;
 mod admin;
 mod affinity;
+mod buffer;
 mod discovery;
 mod headers;
 mod health;
 mod layer4;
+mod limits;
 mod listeners;
 mod pool_tls;
 mod pools;
@@ -19,6 +21,7 @@ mod shadow;
 mod shared;
 mod template;
 mod tls;
+mod waiting_room;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -124,6 +127,13 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
 
 fn server(server: Spanned<model::Server>, around: &Surroundings<'_>) -> Option<Server> {
     let server = server.value?;
+    let group_place = server.group.place;
+    let (user, group) = (server.user.value?.map(|user| user.0), server.group.value?.map(|group| group.0));
+    if user.is_none() && group.is_some() {
+        let help = "add `user: NAME`, or remove `group`";
+        around.error(Code::Conflict, &group_place, "`group` counts only with `user`", help);
+        return None;
+    }
     let path = |path: Spanned<Option<FilePath>>| Some(path.value?.map(|path| around.path(&path)));
     Some(Server {
         threads: match server.threads.value? {
@@ -137,6 +147,8 @@ fn server(server: Spanned<model::Server>, around: &Surroundings<'_>) -> Option<S
         graceful_shutdown_timeout_seconds: server.graceful_shutdown_timeout_seconds.value?.0,
         upstream_keepalive_pool_size: size(server.upstream_keepalive_pool_size.value?),
         ca_file: path(server.ca_file)?,
+        user,
+        group,
     })
 }
 

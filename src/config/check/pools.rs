@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::layer4::Layer4Pools;
-use super::{Surroundings, affinity, all, count, discovery, health, pool_tls, size};
+use super::{Surroundings, affinity, all, count, discovery, health, pool_tls, size, waiting_room};
 use crate::config::checked::{
     Backend, BackendState, Balance, Drain, Pool, PoolLimits, PoolTimeouts, Retries,
 };
@@ -59,6 +59,7 @@ fn pool(
         timeouts,
         retries,
         limits,
+        waiting_room,
         removal,
         drain,
     } = pool;
@@ -72,6 +73,8 @@ fn pool(
     let encrypted = !matches!(tls.get(), Some(None));
     let http = pool_tls::http(http, encrypted, around);
     let tls = pool_tls::tls(tls, system, around);
+    let mode = affinity.as_ref().map(|affinity| affinity.mode);
+    let waiting_room = waiting_room::waiting_room(waiting_room, mode, around);
     Some(Pool {
         name: PoolName::new(&name.value?.0),
         backends: backends?,
@@ -85,6 +88,7 @@ fn pool(
         timeouts: self::timeouts(timeouts)?,
         retries: self::retries(retries)?,
         limits: self::limits(limits)?,
+        waiting_room: waiting_room?,
         removal: removal.value?.0,
         drain: Drain { deadline: drain.value?.deadline.value?.0 },
     })

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{ErrorPage, Headers, Layer4, Route};
+use super::{Buffer, ClientPrefix, ErrorPage, Headers, Layer4, RequestLimit, Route};
 use crate::names::ListenerName;
 use crate::tls::ServerSettings;
 
@@ -26,6 +26,8 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what a client may send.
     pub limits: ListenerLimits,
+    /// What is kept for slow clients.
+    pub buffer: Buffer,
     /// Bounds on how long a client may take.
     pub timeouts: ListenerTimeouts,
     /// What backends and clients are told about a request.
@@ -61,7 +63,7 @@ pub struct Http2 {
 }
 
 /// Bounds on what a client may send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerLimits {
     /// Bytes of request line and header fields together (431 above). Default 64 KiB.
     pub head_bytes: usize,
@@ -73,6 +75,16 @@ pub struct ListenerLimits {
     pub body_bytes: Option<u64>,
     /// Open connections on this listener; further ones are closed at once. Default 100 000.
     pub connections: usize,
+    /// Open connections of one client; further ones are closed at once. Default: no bound.
+    pub connections_per_client: Option<u32>,
+    /// Bytes per second of a request body, on average, at least; `None`: no bound. Default 100.
+    pub slowest_body: Option<u64>,
+    /// Bytes per second of a response that a client reads, on average, at least; `None`: no bound. Default 100.
+    pub slowest_reader: Option<u64>,
+    /// What makes a client.
+    pub client: ClientPrefix,
+    /// Limits of requests in a time. Default none.
+    pub requests: Vec<RequestLimit>,
     /// TLS handshakes in progress at once; further connections are closed. Default 1000.
     pub handshakes: usize,
 }

@@ -4,14 +4,17 @@
 
 mod action;
 mod affinity;
+mod buffer;
 mod headers;
 mod health;
 mod layer4;
+mod limits;
 mod listener;
 mod pool;
 mod pool_tls;
 mod route;
 mod server;
+mod waiting_room;
 
 use std::path::PathBuf;
 
@@ -21,14 +24,17 @@ pub use self::action::{Action, HeaderChanges, Mirror, Piece, Rewrite, Template};
 pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
+pub use self::buffer::{Buffer, RequestBuffer};
 pub use self::headers::{ErrorPage, ForwardedBy, Headers};
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::layer4::{ClientName, Clients, Layer4, ProxyVersion, Tcp, TlsRoute};
+pub use self::limits::{ClientPrefix, LimitBy, RequestLimit};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};
 pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub use self::pool_tls::{HttpVersion, PoolTls};
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};
+pub use self::waiting_room::WaitingRoom;
 pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};
 use super::report::Problem;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Affinity, Discovery, Drain, Health, HttpVersion, PoolTls, ProxyVersion, Removal};
+use super::{Affinity, Discovery, Drain, Health, HttpVersion, PoolTls, ProxyVersion, Removal, WaitingRoom};
 use crate::names::{BackendId, PoolName};
 
 /// Backends that serve the same application.
@@ -35,6 +35,8 @@ pub struct Pool {
     pub retries: Retries,
     /// Bounds on what each backend is given at once, if any.
     pub limits: Option<PoolLimits>,
+    /// Where new visitors wait, if anywhere.
+    pub waiting_room: Option<WaitingRoom>,
     /// What happens to a backend that is no longer named. Default `Drain`.
     pub removal: Removal,
     /// How backends drain.

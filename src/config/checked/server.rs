@@ -24,6 +24,10 @@ pub struct Server {
     pub upstream_keepalive_pool_size: usize,
     /// A file of CA certificates instead of the platform's.
     pub ca_file: Option<PathBuf>,
+    /// Who to become once all addresses are bound.
+    pub user: Option<String>,
+    /// In which group; `None`: the user's own.
+    pub group: Option<String>,
 }
 
 /// The admin API.

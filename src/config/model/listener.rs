@@ -1,6 +1,6 @@
 //! `listeners`: where clients arrive.
 
-use super::{Headers, Http2, ListenerTls, ProxyProtocol, Route, Tcp, TlsRoute};
+use super::{Buffer, Headers, Http2, ListenerTls, ProxyProtocol, RequestLimit, Route, Tcp, TlsRoute};
 use crate::config::collections::Keyed;
 use crate::config::network::{Address, Network, StatusClass};
 use crate::config::read::{Spanned, keys};
@@ -27,6 +27,8 @@ keys! {
         trusted_proxies: Vec<Spanned<Network>> = "[]",
         /// Bounds on what a client may send.
         limits: Limits = "{}",
+        /// What is kept here, so that a slow client keeps no backend waiting.
+        buffer: Buffer = "{}",
         /// Bounds on how long a client may take.
         timeouts: Timeouts = "{}",
         /// What backends and clients are told about a request.
@@ -60,6 +62,20 @@ keys! {
         body_bytes: Option<Bytes> = "null",
         /// Connections that are open at once; further ones are closed.
         connections: Whole<1, 10_000_000> = "100000",
+        /// Connections that one client address has open at once; further ones are closed. `trusted_proxies` are not counted;
+        /// null: no bound.
+        connections_per_client: Option<Whole<1, 10_000_000>> = "null",
+        /// The slowest that a request's body may come, in each second, on average over the time that it is waited for,
+        /// beyond the first ten seconds; null: no bound.
+        slowest_body: Option<Bytes> = "100B",
+        /// The slowest that a client may read a response, counted the same way; null: no bound.
+        slowest_reader: Option<Bytes> = "100B",
+        /// Leading bits of an IPv4 address that make a client, here and in `requests`.
+        ipv4_prefix: Whole<8, 32> = "32",
+        /// Leading bits of an IPv6 address that make a client, here and in `requests`.
+        ipv6_prefix: Whole<16, 128> = "64",
+        /// Limits of requests in a time; all of them hold.
+        requests: Vec<Spanned<RequestLimit>> = "[]",
         /// TLS handshakes in progress at once; further connections are closed.
         handshakes: Whole<1, 1_000_000> = "1000",
     }

@@ -5,10 +5,12 @@
 mod action;
 mod admin;
 mod affinity;
+mod buffer;
 mod discovery;
 mod headers;
 mod health;
 mod layer4;
+mod limits;
 mod listener;
 mod pool;
 mod pool_tls;
@@ -16,14 +18,17 @@ mod route;
 mod secret;
 mod server;
 mod tls;
+mod waiting_room;
 
 pub(super) use action::{HeaderChanges, Mirror, Part, Parts, Redirect, Respond, Rewrite};
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
+pub(super) use buffer::{Buffer, RequestBuffer};
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use headers::Headers;
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
 pub(super) use layer4::{SourceAddress, Tcp, TlsRoute};
+pub(super) use limits::RequestLimit;
 pub(super) use listener::{Limits, Listener, Timeouts};
 pub(super) use pool::{Backend, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
 pub(super) use pool_tls::{PoolHttp, PoolTls};
@@ -31,6 +36,7 @@ pub(super) use route::{Match, PathMatch, Route, Test, TestKeys};
 pub(super) use secret::{AffinitySeed, TokenKey};
 pub(super) use server::Server;
 pub(super) use tls::{Certificate, Http2, ListenerTls, ProxyProtocol};
+pub(super) use waiting_room::WaitingRoom;
 
 use super::collections::Named;
 use super::read::{Spanned, keys, later};

@@ -1,6 +1,6 @@
 //! `pools`: backends that serve the same application.
 
-use super::{Affinity, Discovery, Health, PoolHttp, PoolTls};
+use super::{Affinity, Discovery, Health, PoolHttp, PoolTls, WaitingRoom};
 use crate::config::checked::{Algorithm, BackendState, ProxyVersion, Removal};
 use crate::config::collections::OneOrMany;
 use crate::config::network::Address;
@@ -36,6 +36,8 @@ keys! {
         retries: Retries = "{}",
         /// Bounds on what each backend is given at once.
         limits: PoolLimits = "{}",
+        /// Where new visitors wait while there are as many sessions as there may be; null: none, all go in.
+        waiting_room: Option<WaitingRoom> = "null",
         /// What happens to a backend that is no longer named, by the configuration or by discovery: `drain`: it keeps its
         /// sessions and takes no new ones, until it has none or the deadline passes; `at_once`: its sessions move.
         removal: Word<Removal> = "drain",

@@ -1,7 +1,7 @@
 //! `server`: Pingora's own settings.
 
 use crate::config::read::{elsewhere, instead, keys, later};
-use crate::config::text::{FilePath, Switch};
+use crate::config::text::{FilePath, Switch, Text};
 use crate::config::units::Whole;
 
 const SERVICE_MANAGER: &str = "remove it; a service manager such as systemd starts and supervises Steadfast";
@@ -26,6 +26,11 @@ keys! {
         upstream_keepalive_pool_size: Whole<0, 1_000_000> = "1024",
         /// File of CA certificates (PEM) to trust instead of the platform's.
         ca_file: Option<FilePath> = "null",
+        /// User to become once all addresses are bound, when started as root; null: none. From then on files (keys, certificates,
+        /// the state folder) are read and written as that user.
+        user: Option<Text> = "null",
+        /// Group to become with `user`; null: that user's own.
+        group: Option<Text> = "null",
     }
     refused [
         elsewhere("max_retries", "remove it, and use `pools.NAME.retries`, which is per pool"),
@@ -33,8 +38,6 @@ keys! {
         elsewhere("daemon_wait_for_ready", SERVICE_MANAGER),
         elsewhere("daemon_ready_timeout_seconds", SERVICE_MANAGER),
         elsewhere("daemon_notify_timeout_seconds", SERVICE_MANAGER),
-        elsewhere("user", UNIT),
-        elsewhere("group", UNIT),
         elsewhere("working_directory", UNIT),
         elsewhere("error_log", "remove it; the log goes to standard error, where the service manager takes it"),
         elsewhere("version", "remove it; the version stands at the top of the file"),

@@ -1,0 +1,147 @@
+//! What attackers and conformance suites do, by programs of others: `slowhttptest` in all its modes, and the Python package
+//! `websockets`. Ignored unless asked for (`make e2e`).
+
+#[cfg(test)]
+#[expect(dead_code, reason = "some of it serves other tests only")]
+mod support;
+
+#[cfg(test)]
+mod attacks {
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    use crate::support::app::App;
+    use crate::support::balancer::{SHARED, configuration};
+    use crate::support::exchange::get;
+    use crate::support::ports::Port;
+    use crate::support::program::Program;
+
+    /// Connections of each attack.
+    const CONNECTIONS: &str = "500";
+    /// What the attacked process may take: the buffers' 32 MiB, 500 connections, and itself, built without optimisation.
+    const MOST_KIB: u64 = 200 * 1024;
+
+    fn attack(mode: &[&str], url: &str) -> Child {
+        let steady = ["-c", CONNECTIONS, "-r", "250", "-l", "10", "-p", "5", "-u", url];
+        Command::new("slowhttptest")
+            .args(mode)
+            .args(steady)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("slowhttptest is there: `make e2e-deps`")
+    }
+
+    /// Asks 200 times, each over a connection of its own; gives the time that 99 of 100 stay below.
+    #[expect(clippy::disallowed_methods, reason = "measures")]
+    fn p99(program: &Program) -> Duration {
+        let mut took: Vec<_> = (0..200)
+            .map(|_| {
+                std::thread::sleep(Duration::from_millis(20));
+                let start = Instant::now();
+                assert_eq!(get(program.address, "/plain", &[]).status, 200, "others are served");
+                start.elapsed()
+            })
+            .collect();
+        took.sort();
+        took[197]
+    }
+
+    fn resident_kib(program: &Program) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    #[test]
+    #[ignore = "needs slowhttptest; `make e2e`"]
+    fn slow_clients_of_every_kind_leave_the_others_alone() {
+        let apps: Vec<App> = vec![App::start("app1")];
+        let port = Port::reserve();
+        let listener = "    timeouts: { head: 3s, body: 3s, idle: 5s, write: 3s }\n    buffer: { request: {}, response: 256KiB, memory: 32MiB }\n";
+        let top = format!("{SHARED}server: {{ pid_file: pid, threads: 2 }}\n");
+        let pool = "    limits: { connections_per_backend: 100 }\n";
+        let text =
+            configuration(&apps, &top, listener, pool).replace("127.0.0.1:0", &port.address().to_string());
+        let program = Program::run(port, &text);
+        let quiet = p99(&program);
+        println!("quiet: p99 {quiet:?}, {} KiB", resident_kib(&program));
+        let modes: [(&str, &[&str], &str); 4] = [
+            ("slow headers", &["-H", "-i", "1", "-x", "24"], "/plain"),
+            ("slow bodies", &["-B", "-i", "1", "-s", "8192", "-x", "10"], "/plain"),
+            ("ranges", &["-R", "-a", "10", "-b", "3000"], "/plain"),
+            ("slow readers", &["-X", "-w", "10", "-y", "20", "-n", "2", "-z", "32", "-k", "3"], "/page"),
+        ];
+        for (name, mode, path) in modes {
+            let mut attacker = attack(mode, &format!("http://{}{path}", program.address));
+            std::thread::sleep(Duration::from_secs(4));
+            let (attacked, kib) = (p99(&program), resident_kib(&program));
+            let _ = attacker.wait();
+            println!("{name}: p99 {attacked:?}, {kib} KiB");
+            assert!(
+                attacked <= (2 * quiet).max(Duration::from_millis(100)),
+                "{name}: {attacked:?}, quiet {quiet:?}"
+            );
+            assert!(kib < MOST_KIB, "{name}: {kib} KiB");
+        }
+    }
+}
+
+#[cfg(test)]
+mod websockets {
+    use std::net::TcpStream;
+    use std::path::PathBuf;
+    use std::process::{Child, Command, Stdio};
+    use std::time::Duration;
+
+    use crate::support::app::App;
+    use crate::support::balancer::{SHARED, configuration};
+    use crate::support::ports::Port;
+    use crate::support::program::Program;
+
+    struct Server(Child);
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn script(arguments: &[&str]) -> Command {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let mut command = Command::new(root.join("target/websockets/bin/python"));
+        command.arg(root.join("tests/data/websocket/echo.py")).args(arguments).stderr(Stdio::null());
+        command
+    }
+
+    fn checked(port: u16) -> String {
+        let output = script(&["check", &port.to_string()]).output().unwrap();
+        assert!(output.status.success(), "`make e2e-deps` makes target/websockets");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    #[ignore = "needs Python's websockets; `make e2e`"]
+    fn websockets_pass_as_they_do_without_a_balancer() {
+        let (server, port) = (Port::reserve(), Port::reserve());
+        let direct = server.address().port();
+        let _server = Server(script(&["serve", &direct.to_string()]).spawn().expect("`make e2e-deps`"));
+        let listens = (0..1000).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            TcpStream::connect(server.address()).is_ok()
+        });
+        assert!(listens, "the echo server listens");
+        let apps: [App; 0] = [];
+        let top = format!("{SHARED}server: {{ pid_file: pid, threads: 2 }}\n");
+        let backends = format!("    backends: [ {{ id: echo, address: \"{}\" }} ]\n", server.address());
+        let text = configuration(&apps, &top, "    buffer: { request: {}, response: 64KiB }\n", "")
+            .replace("    backends: [  ]\n", &backends)
+            .replace("127.0.0.1:0", &port.address().to_string());
+        let program = Program::run(port, &text);
+        let (without, with) = (checked(direct), checked(program.address.port()));
+        print!("{with}");
+        assert_eq!(without, with);
+        assert_eq!(with.lines().count(), 32);
+        assert!(with.contains("sizes, []: None") && with.contains("invalid UTF-8, []: 1007"), "{with}");
+    }
+}
