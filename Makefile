@@ -27,7 +27,17 @@ deps: ## Install what the build needs, or say what to install
 # Its version is fixed: a newer one may find more, which is then a change of its own.
 SCHEMATHESIS := 4.32.5
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, promtool, curl, nghttp2, gRPC, testssl.sh, slowhttptest, Python's websockets and schemathesis
+# What drives the dashboard in Debian's Chromium, and examines it.
+PLAYWRIGHT := 1.65.1
+AXE := 4.14.1
+
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, promtool, curl, nghttp2, gRPC, testssl.sh, slowhttptest, Python's websockets and schemathesis
+	$(call install,chromium,chromium)
+	$(call install,npm,nodejs npm)
+	@if [ "$$(cat target/browser/versions 2>/dev/null)" != "$(PLAYWRIGHT) $(AXE)" ]; then \
+	  mkdir -p target/browser && npm install --silent --no-audit --no-fund --no-save --prefix target/browser \
+	    playwright-core@$(PLAYWRIGHT) axe-core@$(AXE) && echo "$(PLAYWRIGHT) $(AXE)" > target/browser/versions; \
+	fi
 	$(call install,redis-server,redis-server)
 	$(call install,pgbench,postgresql postgresql-contrib)
 	$(call install,mosquitto,mosquitto)

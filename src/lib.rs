@@ -43,6 +43,7 @@ pub mod limits;
 pub mod listen;
 pub mod names;
 pub mod pool;
+mod pulse;
 pub mod route;
 pub mod snapshot;
 pub mod store;

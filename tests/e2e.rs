@@ -22,6 +22,12 @@ use support::tomcat::Tomcat;
 mod support;
 
 #[cfg(test)]
+#[path = "e2e/alerts.rs"]
+mod alerts;
+#[cfg(test)]
+#[path = "e2e/dashboard.rs"]
+mod dashboard;
+#[cfg(test)]
 #[path = "e2e/promtool.rs"]
 mod promtool;
 

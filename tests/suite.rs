@@ -43,6 +43,9 @@ mod docs;
 #[path = "suite/embedded.rs"]
 mod embedded;
 #[cfg(test)]
+#[path = "suite/events.rs"]
+mod events;
+#[cfg(test)]
 #[path = "suite/evidence.rs"]
 mod evidence;
 #[cfg(test)]

@@ -14,26 +14,29 @@ pub(super) struct Answer {
     pub(super) content_type: &'static str,
     /// For the `Allow` field.
     pub(super) allow: Option<String>,
+    /// Whether it is one of the dashboard's files, which tell the browser what they may do.
+    pub(super) is_page: bool,
 }
 
 impl Answer {
     /// A value as JSON.
     pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Self {
         match serde_json::to_vec(value) {
-            Ok(body) => Self { status, body, content_type: JSON, allow: None },
+            Ok(body) => Self { status, body, content_type: JSON, allow: None, is_page: false },
             // Our types have string keys and no failing parts.
             Err(_) => Self {
                 status: StatusCode::INTERNAL_SERVER_ERROR,
                 body: b"{}".to_vec(),
                 content_type: JSON,
                 allow: None,
+                is_page: false,
             },
         }
     }
 
     /// A text of another kind.
     pub(super) fn text(content_type: &'static str, text: String) -> Self {
-        Self { status: StatusCode::OK, body: text.into_bytes(), content_type, allow: None }
+        Self { status: StatusCode::OK, body: text.into_bytes(), content_type, allow: None, is_page: false }
     }
 }
 

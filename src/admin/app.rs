@@ -10,13 +10,16 @@ use serde_json::Value;
 
 use super::answer::{Answer, Refusal};
 use super::call::{Call, Request, dry_run};
+use super::dashboard;
 use super::endpoints::{self, Endpoint, OPEN};
+use super::events::{EVENTS, Listening};
 use super::guard::Guard;
 use super::openapi;
 use crate::clock::Now;
 use crate::lifecycle::Control;
 use crate::listen::Counts;
 use crate::names::ListenerName;
+use crate::pulse::Board;
 use crate::snapshot::Current;
 use crate::telemetry;
 
@@ -27,6 +30,9 @@ pub(crate) struct Parts {
     pub(crate) control: Arc<Control>,
     pub(crate) counts: Arc<telemetry::Counts>,
     pub(crate) recent: Arc<telemetry::Recent>,
+    pub(crate) events: Arc<telemetry::Events>,
+    pub(crate) history: Arc<telemetry::History>,
+    pub(crate) board: Arc<Board>,
     pub(crate) listeners: Vec<ListenerHandle>,
 }
 
@@ -46,11 +52,23 @@ pub(super) struct Api {
     pub(super) control: Arc<Control>,
     pub(super) counts: Arc<telemetry::Counts>,
     pub(super) recent: Arc<telemetry::Recent>,
+    pub(super) events: Arc<telemetry::Events>,
+    pub(super) history: Arc<telemetry::History>,
+    pub(super) board: Arc<Board>,
     pub(super) listeners: Vec<ListenerHandle>,
     pub(super) started: Now,
     stopping: AtomicBool,
     /// The OpenAPI document, but for what depends on the token.
     pub(super) document: Value,
+}
+
+/// What a request is answered with.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// An answer with an end.
+    Whole(Answer),
+    /// Events, as they come.
+    Events(Listening),
 }
 
 /// The API, without its socket.
@@ -73,10 +91,22 @@ impl AdminApp {
     /// The API of these parts.
     pub(crate) fn new(parts: Parts, guard: Guard) -> Self {
         let endpoints = endpoints::all();
-        let Parts { current, control, counts, recent, listeners } = parts;
+        let Parts { current, control, counts, recent, events, history, board, listeners } = parts;
         let (started, stopping) = (Now::read(), AtomicBool::new(false));
         let document = openapi::document(&endpoints);
-        let api = Api { current, control, counts, recent, listeners, started, stopping, document };
+        let api = Api {
+            current,
+            control,
+            counts,
+            recent,
+            events,
+            history,
+            board,
+            listeners,
+            started,
+            stopping,
+            document,
+        };
         Self { api, guard, router: router(&endpoints), endpoints }
     }
 
@@ -91,14 +121,47 @@ impl AdminApp {
     }
 
     /// Answers a request; `from` is for the log.
-    pub(super) fn answer(&self, request: &Request, from: &str) -> Answer {
-        self.try_answer(request, from).unwrap_or_else(Answer::from)
+    pub(super) fn reply(&self, request: &Request, from: &str) -> Reply {
+        let reply = match request.path.as_str() {
+            EVENTS => self.listen(request).map(Reply::Events),
+            _ => self.answer(request, from).map(Reply::Whole),
+        };
+        reply.unwrap_or_else(|refusal| Reply::Whole(refusal.into()))
     }
 
-    fn try_answer(&self, request: &Request, from: &str) -> Result<Answer, Refusal> {
+    fn listen(&self, request: &Request) -> Result<Listening, Refusal> {
+        self.admit(request)?;
+        if request.method != Method::GET {
+            return Err(not_allowed("GET"));
+        }
+        dry_run(request.query.as_deref(), false)?;
+        Listening::begin(&self.api.events)
+    }
+
+    fn admit(&self, request: &Request) -> Result<(), Refusal> {
+        let token = self.api.control.admin_token();
+        self.guard.admit(&request.headers, token.as_ref().map(|token| token.0.as_slice()))
+    }
+
+    /// A file of the dashboard, where there is to be one: the page has to be there before anybody can give it a token.
+    fn page(&self, request: &Request) -> Result<Option<Answer>, Refusal> {
+        let is_read = matches!(request.method, Method::GET | Method::HEAD);
+        let Some(page) = dashboard::asset(&request.path).filter(|_| is_read) else { return Ok(None) };
+        if !self.api.control.has_dashboard() {
+            return Ok(None);
+        }
+        if self.api.control.admin_token().is_none() {
+            self.admit(request)?;
+        }
+        Ok(Some(page))
+    }
+
+    fn answer(&self, request: &Request, from: &str) -> Result<Answer, Refusal> {
+        if let Some(page) = self.page(request)? {
+            return Ok(page);
+        }
         if request.path != OPEN {
-            let token = self.api.control.admin_token();
-            self.guard.admit(&request.headers, token.as_ref().map(|token| token.0.as_slice()))?;
+            self.admit(request)?;
         }
         let Ok(found) = self.router.at(&request.path) else {
             let help = "GET /v1/openapi.json says what there is";
@@ -131,11 +194,14 @@ fn wrong_method<'e>(here: impl Iterator<Item = &'e Endpoint>) -> Refusal {
     if allowed.contains(&"GET") {
         allowed.push("HEAD");
     }
-    let allow = allowed.join(", ");
+    not_allowed(&allowed.join(", "))
+}
+
+fn not_allowed(allow: &str) -> Refusal {
     let help = format!("allowed: {allow}");
     let message = "the path is there, but not for this method";
     let mut refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", message, help);
-    refusal.allow = Some(allow);
+    refusal.allow = Some(allow.to_owned());
     refusal
 }
 

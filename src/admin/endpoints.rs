@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::answer::{Answer, Refusal};
 use super::app::Api;
 use super::call::Call;
-use super::{changes, explain, log_level, metrics, openapi, requests, sessions, state};
+use super::{advice, changes, explain, history, log_level, metrics, openapi, requests, sessions, state};
 
 /// Answers a call.
 type Handler = dyn Fn(&Api, &Call<'_>) -> Result<Answer, Refusal> + Send + Sync;
@@ -85,6 +85,8 @@ pub(super) fn all() -> Vec<Endpoint> {
             "A recent request, explained; by its number or its own id",
             requests::one,
         ),
+        get("/v1/advice", "advice", "What was lost and why, and whether timeouts fit", advice::all),
+        get("/v1/history", "history", "The last hour of each pool's sessions", history::all),
         get("/v1/log-level", "log_level", "How much is logged", log_level::get),
         write(
             put,

@@ -9,13 +9,17 @@
 //! No session id, cookie or token is ever in an answer, a URL or the log. May use `snapshot`, `lifecycle`,
 //! `telemetry`, `listen`, `affinity`, `pool` and the words of `config`.
 
+mod advice;
 mod answer;
 mod app;
 mod call;
 mod changes;
+mod dashboard;
 mod endpoints;
+mod events;
 mod explain;
 mod guard;
+mod history;
 mod log_level;
 mod metrics;
 mod openapi;
@@ -25,6 +29,7 @@ mod sessions;
 mod state;
 mod view;
 
+pub(crate) use advice::{AdviceView, GapView, PoolGaps};
 pub(crate) use answer::Failure;
 pub(crate) use app::{AdminApp, ListenerHandle, Parts};
 pub(crate) use changes::{Drain, Nothing, PlanView};

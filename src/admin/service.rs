@@ -16,15 +16,17 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4::stream::Stream;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::answer::{Answer, Refusal};
-use super::app::AdminApp;
+use super::app::{AdminApp, Reply};
 use super::call::Request;
+use super::dashboard::POLICY;
+use super::events::Listening;
 use crate::config::checked::AdminListen;
 use crate::lifecycle::Heirloom;
-use crate::listen::{Acceptance, BindError, ListenerFacts, bind, bind_unix};
+use crate::listen::{Acceptance, Accepting, BindError, ListenerFacts, bind, bind_unix};
 use crate::names::ListenerName;
 
 /// Connections at once; further ones are closed.
@@ -163,9 +165,14 @@ impl Service for AdminService {
                 Ok((stream, from)) => {
                     if let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
                         let app = Arc::clone(&self.app);
+                        let over = self.facts.acceptance.subscribe();
                         tokio::spawn(async move {
                             let _slot = slot;
-                            let _ = timeout(LIFE, serve(app, stream, from)).await;
+                            if let Ok(Some((session, listening))) =
+                                timeout(LIFE, serve(app, stream, from)).await
+                            {
+                                tell(session, listening, over).await;
+                            }
                         });
                     }
                 }
@@ -215,8 +222,16 @@ impl Listener {
     }
 }
 
-/// Serves one request and closes: whoever administers has no need for speed, and nothing is left open.
-async fn serve(app: Arc<AdminApp>, stream: Stream, from: String) {
+/// Tells events, for as long as the reader wants them.
+async fn tell(mut session: ServerSession, listening: Listening, over: watch::Receiver<Accepting>) {
+    if let Err(error) = listening.serve(&mut session, over).await {
+        log::debug!("admin: a reader of events has gone: {error}");
+    }
+}
+
+/// Serves one request and closes: whoever administers has no need for speed, and nothing is left open. Only whoever
+/// listens to events stays.
+async fn serve(app: Arc<AdminApp>, stream: Stream, from: String) -> Option<(ServerSession, Listening)> {
     let mut session = ServerSession::new_http1(Box::new(stream));
     session.set_read_timeout(Some(ARRIVAL));
     session.set_write_timeout(Some(ARRIVAL));
@@ -226,10 +241,13 @@ async fn serve(app: Arc<AdminApp>, stream: Stream, from: String) {
         Ok(Ok(Some(request))) => {
             let is_head = request.method == Method::HEAD;
             // On a thread where reading files does not hold up others, and where a panic costs one request.
-            let answered = tokio::task::spawn_blocking(move || app.answer(&request, &from)).await;
-            (is_head, answered.unwrap_or_else(|_| failed().into()))
+            let replied = tokio::task::spawn_blocking(move || app.reply(&request, &from)).await;
+            match replied.unwrap_or_else(|_| Reply::Whole(failed().into())) {
+                Reply::Whole(answer) => (is_head, answer),
+                Reply::Events(listening) => return Some((session, listening)),
+            }
         }
-        Ok(Ok(None)) => return,
+        Ok(Ok(None)) => return None,
         Ok(Err(refusal)) => (false, refusal.into()),
         Err(_) => {
             let help = format!("send it within {} seconds", ARRIVAL.as_secs());
@@ -239,9 +257,11 @@ async fn serve(app: Arc<AdminApp>, stream: Stream, from: String) {
         }
     };
     if let Err(error) = write(&mut session, answer, is_head).await {
-        return log::debug!("admin: cannot answer: {error}");
+        log::debug!("admin: cannot answer: {error}");
+        return None;
     }
     let _ = session.finish().await;
+    None
 }
 
 /// Reads a request whole; `None`: the client said nothing.
@@ -287,6 +307,10 @@ async fn write(session: &mut ServerSession, answer: Answer, is_head: bool) -> pi
     session.set_keepalive(None);
     let mut head = ResponseHeader::build(answer.status, Some(8))?;
     head.insert_header(header::CONTENT_TYPE, answer.content_type)?;
+    if answer.is_page {
+        head.insert_header(header::CONTENT_SECURITY_POLICY, POLICY)?;
+        head.insert_header(header::REFERRER_POLICY, "no-referrer")?;
+    }
     head.insert_header(header::CONTENT_LENGTH, answer.body.len())?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
     head.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;

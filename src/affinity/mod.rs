@@ -35,7 +35,9 @@ pub use evidence::{Contact, Evidence, PresentedId, RequestView, Source};
 pub use explain::{Explanation, Finding, Weight, explain, explain_decided};
 pub use first_contact::FirstContacts;
 pub use flow::{ClientName, Flow, FlowNote, FlowPolicy};
-pub use learned::{Batch, Change, JOURNAL_LENGTH, Journal, Learned, Origin, RETIRED_FOR, Remembered};
+pub use learned::{
+    Batch, Change, GAPS_S, Gap, JOURNAL_LENGTH, Journal, Learned, Origin, RETIRED_FOR, Remembered,
+};
 pub use pass::Pass;
 pub use policy::{CookiePolicy, FirstContact, Insert, Mode, Policy};
 pub use session::{Fingerprint, SessionDigest, SessionSeed};

@@ -23,6 +23,7 @@ use crate::lifecycle::{
 };
 use crate::listen::{Counts, Door, HttpListeners, ListenerFacts};
 use crate::names::ListenerName;
+use crate::pulse::{Board, Pulse, PulseService};
 use crate::snapshot::Current;
 use crate::store::Keeper;
 use crate::telemetry;
@@ -38,6 +39,9 @@ pub struct Bound {
     pub(super) current: Arc<Current>,
     pub(super) counts: Arc<telemetry::Counts>,
     pub(super) recent: Arc<telemetry::Recent>,
+    pub(super) events: Arc<telemetry::Events>,
+    pub(super) history: Arc<telemetry::History>,
+    pub(super) board: Arc<Board>,
     pub(super) keeper: Arc<Keeper>,
     pub(super) conf: ServerConf,
     pub(super) pid_file: Option<PathBuf>,
@@ -136,6 +140,9 @@ impl Bound {
             control: Arc::clone(&self.control),
             counts: Arc::clone(&self.counts),
             recent: Arc::clone(&self.recent),
+            events: Arc::clone(&self.events),
+            history: Arc::clone(&self.history),
+            board: Arc::clone(&self.board),
             listeners: self.listeners().filter_map(listener).collect(),
         };
         let guard = Guard::new(socket.address());
@@ -189,6 +196,15 @@ impl Bound {
         if let Some(admin) = admin {
             server.add_service(admin);
         }
+        let pulse = Pulse {
+            current: Arc::clone(&self.current),
+            control: Arc::clone(&self.control),
+            recent: self.recent,
+            events: self.events,
+            history: self.history,
+            board: self.board,
+        };
+        server.add_service(background("pulse", PulseService(pulse)));
         let health = HealthService { current: self.current, changed: self.changed.clone() };
         server.add_service(background("health", health));
         let (control, changed) = (Arc::clone(&self.control), self.changed.clone());

@@ -137,6 +137,8 @@ impl Steadfast {
         }
         let (control, changed) =
             Control::new(self.source, Arc::clone(&current), Arc::clone(&keeper), bound, start);
+        let events = Arc::new(telemetry::Events::default());
+        control.tell(Arc::clone(&events));
         let control = Arc::new(control);
         first_answers(&control);
         Ok(Bound {
@@ -146,6 +148,9 @@ impl Steadfast {
             current,
             counts,
             recent: recent.unwrap_or_default(),
+            events,
+            history: Arc::default(),
+            board: Arc::default(),
             keeper,
             conf,
             pid_file,

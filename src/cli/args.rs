@@ -28,6 +28,10 @@ pub(super) enum Command {
     Explain(Explain),
     /// Show what a running balancer is doing
     Status(Reach),
+    /// Watch pools, sessions and what happens, live, in the terminal
+    Top(Top),
+    /// Say what was lost and why, and whether timeouts fit
+    Advise(Reach),
     /// Show how many sessions live where; look one up, or forget it
     Sessions(Sessions),
     /// Let a backend keep its sessions and take no new ones
@@ -125,6 +129,16 @@ pub(super) struct Reach {
     /// Print the API's JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Top {
+    /// The balancer's admin address; else that of the configuration file, of STEADFAST_ADMIN, or 127.0.0.1:9900
+    #[arg(long, value_name = "ADDRESS|unix:PATH")]
+    pub(super) admin: Option<String>,
+    /// The configuration file that the balancer runs with, for the admin address and the token
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

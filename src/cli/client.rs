@@ -137,7 +137,7 @@ impl Client {
         serde_json::from_value(answer).map_err(|error| self.foreign(&error))
     }
 
-    fn request(&self, method: &str, path: &str, body: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
+    pub(super) fn request(&self, method: &str, path: &str, body: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
         let host = match &self.address {
             AdminListen::Tcp(address) => address.to_string(),
             AdminListen::Unix(_) => "localhost".to_owned(),
@@ -174,18 +174,32 @@ impl Client {
                 talk(stream, request)
             }),
         };
-        let answer = answer.map_err(|error| match error.kind() {
-            ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
-                ClientError::Nobody(self.address.to_string())
-            }
-            ErrorKind::PermissionDenied => ClientError::Forbidden(self.address.to_string()),
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => ClientError::Slow(self.address.to_string()),
-            _ => ClientError::Io(self.address.to_string(), error),
-        })?;
+        let answer = answer.map_err(|error| self.said(error))?;
         parse_response(answer).map_err(|why| self.foreign(&why))
     }
 
-    fn foreign(&self, why: &dyn Display) -> ClientError {
+    /// What the system's error means.
+    pub(super) fn said(&self, error: std::io::Error) -> ClientError {
+        let address = self.address();
+        match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::NotFound => ClientError::Nobody(address),
+            ErrorKind::PermissionDenied => ClientError::Forbidden(address),
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => ClientError::Slow(address),
+            _ => ClientError::Io(address, error),
+        }
+    }
+
+    /// Where it is, for messages.
+    pub(super) fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Where it is.
+    pub(super) fn listen(&self) -> &AdminListen {
+        &self.address
+    }
+
+    pub(super) fn foreign(&self, why: &dyn Display) -> ClientError {
         ClientError::Foreign(self.address.to_string(), why.to_string())
     }
 }

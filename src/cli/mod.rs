@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 refused or failed, 2 usage. Output is for people, and JSON with `--json`. May use
 //! everything that is public; nothing else lives here.
 
+mod advise;
 mod args;
 mod backend;
 mod check;
@@ -14,7 +15,9 @@ mod reload;
 mod run;
 mod sessions;
 mod status;
+mod stream;
 mod table;
+mod top;
 
 use std::process::ExitCode;
 
@@ -38,6 +41,8 @@ pub fn main() -> ExitCode {
         Command::Demo(demo) => demo::demo(&demo),
         Command::Explain(explain) => explain::explain(&explain),
         Command::Status(reach) => status::status(&reach),
+        Command::Top(top) => top::top(&top),
+        Command::Advise(reach) => advise::advise(&reach),
         Command::Sessions(sessions) => sessions::sessions(&sessions),
         Command::Drain(drain) => backend::drain(&drain),
         Command::Ready(change) => backend::ready(&change),

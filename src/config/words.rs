@@ -117,6 +117,14 @@ pub(super) struct Partitioned(pub(super) Toggle);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SameSiteOrFollow(pub(super) Option<SameSite>);
 
+/// A way to write a body shorter.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Coding {
+    Gzip,
+    Brotli,
+    Zstd,
+}
+
 /// How backends are told who asks.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ForwardedBy {
@@ -242,6 +250,21 @@ impl Words for ExistingSessions {
 impl Words for ForwardedBy {
     const WORDS: &'static [(&'static str, Self)] =
         &[("x_forwarded", Self::XForwarded), ("forwarded", Self::Forwarded), ("both", Self::Both)];
+}
+
+impl Words for Coding {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("gzip", Self::Gzip), ("br", Self::Brotli), ("zstd", Self::Zstd)];
+}
+
+impl From<Coding> for checked::Coding {
+    fn from(word: Coding) -> Self {
+        match word {
+            Coding::Gzip => Self::Gzip,
+            Coding::Brotli => Self::Brotli,
+            Coding::Zstd => Self::Zstd,
+        }
+    }
 }
 
 impl From<ForwardedBy> for checked::ForwardedBy {

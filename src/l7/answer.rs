@@ -9,14 +9,14 @@ use pingora::{Error, ErrorType, Result};
 
 use super::context::RequestContext;
 use super::proxy::Proxy;
-use super::{routed, told};
+use super::{compress, routed, told};
 use crate::affinity::{self, Binding, Entropy, ResponseView};
 use crate::clock::Now;
 use crate::hooks;
 use crate::listen::Connection;
 use crate::names::BackendIndex;
 use crate::snapshot::ServedPool;
-use crate::telemetry::Entry;
+use crate::telemetry::{Entry, first_segment, is_loss};
 
 /// Fields of one connection only (RFC 9110 section 7.6.1), which Pingora leaves in.
 const HOP_BY_HOP: [HeaderName; 3] =
@@ -75,7 +75,8 @@ pub(super) fn answer(
         let mut binding =
             affinity::bind(policy, pool, &placed.evidence, &placed.decision, &view, now, entropy);
         binding.remember(policy, now);
-        placed.moved_from = keep_the_book(&placed.served, placed.decision.backend, &mut binding, now);
+        let target = session.req_header().raw_path();
+        placed.moved_from = keep_the_book(&placed.served, placed.decision.backend, &mut binding, target, now);
         placed.outcome = binding.outcome;
         if let Some(pass) = placed.entry.pass.take() {
             response.append_header(header::SET_COOKIE, pass)?;
@@ -88,6 +89,7 @@ pub(super) fn answer(
             response.insert_header(header::CACHE_CONTROL, cache_control)?;
         }
     }
+    compress::begin(session.req_header(), response, ctx)?;
     let keeps = |connection: &Arc<Connection>| connection.listener.acceptance.keeps_connections();
     if session.is_process_shutting_down() || !ctx.connection.as_ref().is_none_or(keeps) {
         // Politely: the client hears of it, and asks its next question elsewhere.
@@ -111,6 +113,7 @@ fn keep_the_book(
     served: &ServedPool,
     index: BackendIndex,
     binding: &mut Binding,
+    target: &[u8],
     now: Now,
 ) -> Option<BackendIndex> {
     let backend = served.pool.backend(index)?;
@@ -136,6 +139,15 @@ fn keep_the_book(
         also_lost: restart.map_or(0, |restart| restart.lost.saturating_sub(1)),
     };
     served.book.enter(index, &entry, now);
+    if is_loss(entry.outcome) {
+        // Where it lived, as far as its token told.
+        let home = entry.moved_from.unwrap_or(index);
+        let (sessions, path) = (entry.also_lost.saturating_add(1), first_segment(target));
+        served.losses.enter(home, entry.outcome, sessions, path);
+    }
+    if let Some(restart) = restart {
+        served.losses.restarted(index, restart.within_s, now);
+    }
     entry.moved_from
 }
 

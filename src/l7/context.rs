@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::compress::Coder;
 use super::mirror::Copy;
 use super::phases::Phases;
 
@@ -39,6 +40,8 @@ pub(crate) struct RequestContext {
     pub(super) route: Option<Arc<Route>>,
     /// Its copy for another pool.
     pub(super) mirror: Option<Box<Copy>>,
+    /// Writes the response's body in another way.
+    pub(super) coder: Option<Box<Coder>>,
     /// Bytes of its body so far.
     pub(super) body_bytes: u64,
     /// Interim responses (1xx) so far.

@@ -13,6 +13,10 @@ use crate::telemetry::{CodeClass, Measure, Summary};
 
 /// Sums the request up, counts it, and tells hooks.
 pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext) {
+    if let Some(placed) = ctx.placed() {
+        // Whoever waits for the place need not wait for the reports, too.
+        placed.permit = None;
+    }
     let status = session.response_written().map(|head| head.status.as_u16());
     let times = ctx.phases.times(Stamp::read());
     let took = times.whole;

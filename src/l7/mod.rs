@@ -12,6 +12,7 @@ mod admit;
 mod answer;
 mod arrive;
 mod choose;
+mod compress;
 mod connect;
 mod context;
 mod forward;

@@ -17,7 +17,7 @@ use pingora::{Error, ErrorSource, Result};
 use super::context::{RequestContext, Stage};
 use super::mirror::Mirrors;
 use super::phases::Phases;
-use super::{answer, arrive, choose, connect, forward, log, mirror, reply, retry};
+use super::{answer, arrive, choose, compress, connect, forward, log, mirror, reply, retry};
 use crate::clock::Now;
 use crate::hooks::Chain;
 use crate::listen::Connection;
@@ -63,6 +63,7 @@ impl ProxyHttp for Proxy {
             request_id: None,
             route: None,
             mirror: None,
+            coder: None,
             body_bytes: 0,
             interim: 0,
             stage: Stage::Arrived,
@@ -163,11 +164,24 @@ impl ProxyHttp for Proxy {
     fn response_body_filter(
         &self,
         _: &mut Session,
-        _: &mut Option<Bytes>,
-        _: bool,
-        _: &mut Self::CTX,
+        body: &mut Option<Bytes>,
+        end: bool,
+        ctx: &mut Self::CTX,
     ) -> Result<Option<Duration>> {
+        compress::body(body, end, ctx)?;
         Ok(None)
+    }
+
+    /// Where trailers follow, the body ends without a word.
+    async fn response_trailer_filter(
+        &self,
+        _: &mut Session,
+        _: &mut http::HeaderMap,
+        ctx: &mut Self::CTX,
+    ) -> Result<Option<Bytes>> {
+        let mut rest = None;
+        compress::body(&mut rest, true, ctx)?;
+        Ok(rest)
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, ctx: &mut Self::CTX) -> FailToProxy {

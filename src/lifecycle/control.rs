@@ -21,11 +21,12 @@ use super::upgrade::{UpgradeError, Upgrader};
 use crate::clock::Now;
 use crate::config::checked::{Backend, BackendState, Listener, Pool, Secret};
 use crate::config::{self, Checked, Problems};
-use crate::discovery::{Found, Sink, Spec};
+use crate::discovery::Spec;
 use crate::names::{BackendId, ListenerName, PoolName};
 use crate::pool::{Cause, Health};
 use crate::snapshot::{Current, Secrets, SecretsError, Snapshot, discovered};
 use crate::store::Keeper;
+use crate::telemetry::Events;
 use crate::tls::TlsError;
 
 /// What changes the configuration in force.
@@ -38,20 +39,22 @@ pub struct Control {
     listeners: Vec<BoundListener>,
     /// Tells the health monitor that there are other backends to watch.
     changed: watch::Sender<()>,
-    world: Mutex<World>,
+    pub(super) world: Mutex<World>,
     pub(super) history: History,
     /// Starts another process in this one's place, where that is possible.
     upgrader: OnceLock<Upgrader>,
+    /// Who is told of reloads and upgrades.
+    pub(super) events: OnceLock<Arc<Events>>,
 }
 
 /// What the snapshot in force was compiled from.
 #[derive(Debug)]
-struct World {
+pub(super) struct World {
     /// As the file has it.
-    file: Checked,
+    pub(super) file: Checked,
     /// The file's pools with what differs at run time.
     in_force: Vec<Pool>,
-    overlay: Overlay,
+    pub(super) overlay: Overlay,
     secrets: Secrets,
     /// Another process has taken over.
     handed_over: bool,
@@ -184,6 +187,7 @@ impl Control {
                 world: Mutex::new(world),
                 history: History::new(),
                 upgrader: OnceLock::new(),
+                events: OnceLock::new(),
             },
             hears,
         )
@@ -251,6 +255,7 @@ impl Control {
             bound.follow(listener, next);
         }
         self.swap(&world, now);
+        self.told_of_reload(&plan.changes, now);
         Ok(plan)
     }
 
@@ -360,6 +365,7 @@ impl Control {
     /// From now on, another process is the one to ask; or it is no more.
     pub(crate) fn hand_over(&self, handed_over: bool) {
         self.world.lock().handed_over = handed_over;
+        self.told_of_upgrade(handed_over);
     }
 
     /// Where what is in force differs from the file, in words.
@@ -398,7 +404,7 @@ impl Control {
         plan
     }
 
-    fn alter(
+    pub(super) fn alter(
         &self,
         pool: &str,
         alteration: impl FnOnce(&Pool, &mut World) -> Result<(), ChangeError>,
@@ -445,27 +451,6 @@ impl Control {
         self.listeners.iter().find_map(|bound| bound.differs(file)).or_else(|| {
             file.listeners.iter().find(is_new).map(|listener| format!("listener `{}` is new", listener.name))
         })
-    }
-}
-
-impl Sink for Control {
-    /// They stand beside those of the file, which has the last word on an id; who is no longer found drains first.
-    fn found(&self, pool: &PoolName, backends: Vec<Found>) {
-        let backend = |found: Found| Backend {
-            id: found.id,
-            address: found.address,
-            weight: found.weight,
-            state: BackendState::Up,
-            drain_deadline: None,
-        };
-        let backends = backends.into_iter().map(backend).collect();
-        let altered = self.alter(pool.as_str(), |pool, world| {
-            world.overlay.found(&pool.name, backends);
-            Ok(())
-        });
-        if let Err(error) = altered {
-            log::debug!("discovery: {error}");
-        }
     }
 }
 

@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::control::Control;
 use super::watch::hears;
-use crate::discovery::{Sink, Spec, Watcher};
+use crate::config::checked::{Backend, BackendState};
+use crate::discovery::{Found, Sink, Spec, Watcher};
 use crate::names::PoolName;
 
 /// How long a start waits for the first answers. Without them a session whose backend discovery names would seem to
@@ -55,6 +56,27 @@ pub(crate) fn first_answers(control: &Control) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => log::warn!("discovery: the start does not wait for it: {error}"),
         Err(_) => log::error!("discovery: the first look has panicked"),
+    }
+}
+
+impl Sink for Control {
+    /// They stand beside those of the file, which has the last word on an id; who is no longer found drains first.
+    fn found(&self, pool: &PoolName, backends: Vec<Found>) {
+        let backend = |found: Found| Backend {
+            id: found.id,
+            address: found.address,
+            weight: found.weight,
+            state: BackendState::Up,
+            drain_deadline: None,
+        };
+        let backends = backends.into_iter().map(backend).collect();
+        let altered = self.alter(pool.as_str(), |pool, world| {
+            world.overlay.found(&pool.name, backends);
+            Ok(())
+        });
+        if let Err(error) = altered {
+            log::debug!("discovery: {error}");
+        }
     }
 }
 

@@ -5,13 +5,14 @@
 //!
 //! `handover` passes sockets, live state and sessions to another process, which `upgrade` starts.
 //!
-//! May use config, snapshot, store, affinity (to carry sessions over), pool, health, discovery and listen.
+//! May use config, snapshot, store, affinity (to carry sessions over), pool, health, discovery, listen and telemetry.
 
 mod bound;
 mod control;
 mod discover;
 mod handover;
 mod history;
+mod news;
 mod overlay;
 mod pid_file;
 mod plan;

@@ -45,6 +45,9 @@ impl Plan {
         if token(before) != token(after) {
             self.changes.push("admin: token".to_owned());
         }
+        if before.webhook != after.webhook {
+            self.changes.push("alerts".to_owned());
+        }
         if before.keys != after.keys {
             self.changes.push("keys".to_owned());
         }

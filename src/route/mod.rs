@@ -16,7 +16,7 @@ mod template;
 mod view;
 
 pub use action::{Action, FixedAnswer, HeaderChanges, Mirror, MirrorPlace, Part, Rewrite, Split};
-pub use matcher::{Condition, HostPattern, Matcher, MediaRange, PathPattern, ValueTest};
+pub use matcher::{Condition, HostPattern, Matcher, MediaRange, PathPattern, ValueTest, quality};
 pub use server_names::{ServerNameRoute, ServerNameRoutes};
 pub use table::{Found, PoolIndex, Route, RouteTable};
 pub use template::{Filling, Piece, Template};

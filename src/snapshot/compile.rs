@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use super::compression::Compression;
 use super::layer4;
 use super::peers::{check_spec, peer};
 use super::room::WaitingRoom;
 use super::secrets::Secrets;
 use super::served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
+use super::webhook::Webhook;
 use crate::affinity::{
     CookiePolicy, FirstContact, FirstContacts, Insert, KeyRing, Learned, Mode, Policy, PoolBinding, SameSite,
 };
@@ -20,7 +22,7 @@ use crate::limits::{By, Prefix, Rate, RequestLimit};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::PoolIndex;
 use crate::store::{EngineSettings, KeptPool, SharedTable};
-use crate::telemetry::{PoolMeter, SessionBook};
+use crate::telemetry::{LossBook, PoolMeter, SessionBook};
 
 impl Snapshot {
     /// Compiles a configuration. Live state is carried over from `before`, by pool name and backend id.
@@ -30,13 +32,14 @@ impl Snapshot {
             Arc::new(served(pool, PoolIndex(index), secrets, earlier.map(AsRef::as_ref), now))
         });
         let pools = pools.collect();
+        let webhook = checked.webhook.map(|webhook| Arc::new(Webhook::new(webhook)));
         let listeners = checked.listeners.into_iter().map(|config| {
             let earlier = before.and_then(|before| before.listener_named(&config.name));
             listener(config, earlier)
         });
         let listeners: Vec<_> = listeners.collect();
         let reserved = listeners.iter().filter_map(|listener| listener.subject_header.clone()).collect();
-        Self { pools, listeners, reserved }
+        Self { pools, listeners, webhook, reserved }
     }
 }
 
@@ -49,6 +52,7 @@ fn listener(listener: checked::Listener, earlier: Option<&ServedListener>) -> Se
         trusted_proxies: listener.trusted_proxies,
         requests: requests(listener.limits.requests, listener.limits.client, earlier),
         headers: told(listener.headers),
+        compression: listener.compression.map(Compression::new),
         error_pages: listener.error_pages.into_iter().filter_map(page).collect(),
         body_limit: listener.limits.body_bytes,
         body_timeout: listener.timeouts.body,
@@ -135,6 +139,8 @@ fn served(
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
+    let backends = config.backends.iter().map(|backend| backend.id.clone());
+    let losses = LossBook::new(backends, earlier.map(|earlier| &earlier.losses));
     let room = config.waiting_room.map(|room| WaitingRoom::new(room, &config.name, earlier, now));
     let spec = PoolSpec {
         name: config.name,
@@ -180,6 +186,7 @@ fn served(
         kept,
         shared,
         book,
+        losses,
         flows,
         connect_timeout,
         room,

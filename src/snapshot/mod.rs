@@ -7,6 +7,7 @@
 //! May use `config`, `route`, `pool`, `affinity`, `telemetry`, and the words of `health`, `store` and `discovery`.
 
 mod compile;
+mod compression;
 mod current;
 mod discovered;
 mod layer4;
@@ -15,10 +16,13 @@ mod room;
 mod routes;
 mod secrets;
 mod served;
+mod webhook;
 
+pub use compression::{Coding, CodingPlace, Compression};
 pub use current::Current;
 pub use discovered::discovered;
 pub use layer4::{ServedLayer4, ServedTcp};
 pub use room::WaitingRoom;
 pub use secrets::{Secrets, SecretsError};
 pub use served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
+pub use webhook::Webhook;

@@ -149,7 +149,7 @@ fn test(test: checked::ValueTest) -> ValueTest {
     }
 }
 
-fn media(types: Vec<checked::MediaRange>) -> Box<[MediaRange]> {
+pub(super) fn media(types: Vec<checked::MediaRange>) -> Box<[MediaRange]> {
     let media = |media: checked::MediaRange| MediaRange {
         kind: bytes(media.kind),
         subtype: media.subtype.map(bytes),

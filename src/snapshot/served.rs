@@ -8,8 +8,10 @@ use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
+use super::compression::Compression;
 use super::layer4::ServedLayer4;
 use super::room::WaitingRoom;
+use super::webhook::Webhook;
 use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Watched};
@@ -18,7 +20,7 @@ use crate::names::{BackendIndex, ListenerName, PoolName, ProxyVersion};
 use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{KeptPool, SharedTable};
-use crate::telemetry::{ListenerMeter, LiveCount, PoolMeter, Report, SessionBook, Traffic};
+use crate::telemetry::{ListenerMeter, LiveCount, LossBook, PoolMeter, Report, SessionBook, Traffic};
 
 /// Everything compiled from one configuration.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct Snapshot {
     pub reserved: Vec<HeaderName>,
     /// The pools, in the order of the configuration.
     pub pools: Vec<Arc<ServedPool>>,
+    /// Where alerts are posted, if anywhere.
+    pub webhook: Option<Arc<Webhook>>,
 }
 
 impl Snapshot {
@@ -83,6 +87,8 @@ pub struct ServedListener {
     pub requests: Vec<Arc<RequestLimit>>,
     /// What backends and clients are told about a request.
     pub headers: ToldHeaders,
+    /// How responses are written shorter, if they are.
+    pub compression: Option<Compression>,
     /// Pages of our own answers, the narrower ones first.
     pub error_pages: Vec<ErrorPage>,
     /// Bytes of a request body.
@@ -152,6 +158,8 @@ pub struct ServedPool {
     pub shared: Option<Arc<SharedTable>>,
     /// What became of its sessions.
     pub book: SessionBook,
+    /// Whose sessions were lost.
+    pub losses: LossBook,
     /// Where new visitors wait, if anywhere.
     pub room: Option<WaitingRoom>,
     /// In a pool of layer 4: how clients are told apart. `policy.learned` is its flow table.

@@ -4,18 +4,27 @@
 //! May use `names` and `clock` only.
 
 mod book;
+mod events;
 mod first_segment;
+mod history;
+mod incidents;
 mod live_sessions;
 mod logger;
+mod losses;
 mod meter;
 mod metrics;
 mod process;
 mod recent;
+mod sample;
 mod summary;
 
 pub use book::{BackendReport, Entry, LiveCount, Lost, Report, SessionBook};
+pub use events::{About, Event, EventKind, Events, News};
 pub use first_segment::first_segment;
+pub use history::{HISTORY_STEP_S, History, Point, PoolHistory};
+pub use incidents::{Incident, Watch};
 pub use logger::{NotOurs, log_level, set_log_level, start_logger};
+pub use losses::{LossBook, Losses};
 pub use meter::{
     BOUNDS_US, BackendTraffic, CodeClass, Distribution, FailedTry, ListenerMeter, Measure, PoolMeter, Times,
     TokenFault, Traffic, Turned,
@@ -24,4 +33,5 @@ pub(crate) use metrics::family;
 pub use metrics::{Exposition, Family, Format, Kind, families};
 pub use process::Process;
 pub use recent::{Note, Recent, Record, Trace, is_loss};
+pub use sample::{BackendSample, PoolSample, Sample, Sessions};
 pub use summary::{Counts, Summary};

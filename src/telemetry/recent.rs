@@ -136,6 +136,15 @@ impl Recent {
         [&self.notable, &self.ordinary].into_iter().find_map(|shelf| shelf.find(is_it))
     }
 
+    /// Moves, losses, guesses and refusals behind a number, the latest last.
+    pub fn notable_since(&self, number: u64) -> Vec<Arc<Record>> {
+        let records = self.notable.records.lock();
+        let mut news: Vec<_> =
+            records.iter().rev().take_while(|record| record.number > number).cloned().collect();
+        news.reverse();
+        news
+    }
+
     /// All records, the latest first.
     pub fn all(&self) -> Vec<Arc<Record>> {
         let mut all: Vec<_> = [&self.notable, &self.ordinary]

@@ -25,7 +25,7 @@ pub(crate) struct Administered {
     /// Of its listener.
     pub(crate) address: SocketAddr,
     pub(crate) admin: Option<SocketAddr>,
-    control: Arc<Control>,
+    pub(crate) control: Arc<Control>,
     folder: TempDir,
     _running: Running,
 }
@@ -57,6 +57,10 @@ impl Administered {
 
     pub(crate) fn plain(apps: &[App]) -> Self {
         Self::start(apps, "{ listen: 127.0.0.1:0 }")
+    }
+
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     fn socket(&self) -> PathBuf {
@@ -167,6 +171,8 @@ fn every_endpoint_answers_as_its_description_says() {
         ("POST", "/v1/pools/{pool}/sessions/forget".into(), session, 200),
         ("GET", "/v1/requests".into(), Value::Null, 200),
         ("GET", "/v1/requests/{request}".into(), Value::Null, 200),
+        ("GET", "/v1/history".into(), Value::Null, 200),
+        ("GET", "/v1/advice".into(), Value::Null, 200),
         ("GET", "/v1/log-level".into(), Value::Null, 200),
         // The log is this test's own.
         ("PUT", "/v1/log-level".into(), json!({ "level": "info" }), 409),

@@ -159,6 +159,41 @@ async fn the_log_says_more_when_asked_to_but_never_pingoras_own_lines() {
 }
 
 #[tokio::test]
+async fn advise_and_top_say_what_they_can() {
+    let apps = apps(1);
+    let operated = Operated::start(&apps).await;
+    let advice = operated.run(&["advise"]);
+    assert!(
+        advice.starts_with("Nothing to say") && advice.contains("Pool app: no session has come back"),
+        "{advice}"
+    );
+    let json: Value = serde_json::from_str(&operated.run(&["advise", "--json"])).unwrap();
+    assert_eq!(json["gaps"][0]["idle_s"], 1800, "{json}");
+    let refused = operated.fail(&["top"]);
+    assert!(refused.contains("no terminal") && refused.contains("steadfast status"), "{refused}");
+    // In a terminal: `script` (of Debian's essential bsdutils) gives it one, and writes down what it draws.
+    let screen = operated.folder().join("screen");
+    let command =
+        format!("stty rows 24 cols 100; exec {} top -c steadfast.yaml", env!("CARGO_BIN_EXE_steadfast"));
+    let mut child = Command::new("script")
+        .args(["-qefc", &command])
+        .arg(&screen)
+        .current_dir(operated.folder())
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the backend is on the screen", async || {
+        let drawn = std::fs::read(&screen).unwrap_or_default();
+        String::from_utf8_lossy(&drawn).contains("app/app1").then_some(())
+    })
+    .await;
+    child.stdin.take().unwrap().write_all(b"q").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "q ends it");
+}
+
+#[tokio::test]
 async fn explain_asks_the_running_balancer() {
     let apps = apps(3);
     let operated = Operated::start(&apps).await;
@@ -242,6 +277,9 @@ async fn every_line_of_the_pages_for_operators_does_what_it_says() {
     let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap());
     let folder = operated.folder();
     for line in lines {
+        if line.starts_with("steadfast top ") {
+            continue; // It wants a terminal.
+        }
         let line = line.replace("/etc/steadfast/", "").replace("/run/steadfast/", "");
         let mut command = Command::new("sh");
         command.args(["-c", &line]).current_dir(&folder).env("PATH", &path);

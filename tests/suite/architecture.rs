@@ -47,14 +47,27 @@ const ARROWS: &[(&str, &[&str])] = &[
             "discovery",
             "listen",
             "tls",
+            "telemetry",
         ],
     ),
     ("l4", &["snapshot", "route", "affinity", "pool", "health", "telemetry", "listen"]),
     ("discovery", &["pool"]),
     (
         "admin",
-        &["config", "snapshot", "telemetry", "lifecycle", "listen", "route", "affinity", "pool", "store"],
+        &[
+            "config",
+            "snapshot",
+            "telemetry",
+            "lifecycle",
+            "listen",
+            "route",
+            "affinity",
+            "pool",
+            "store",
+            "pulse",
+        ],
     ),
+    ("pulse", &["snapshot", "telemetry", "lifecycle", "affinity", "pool"]),
     ("error", &["lifecycle", "config", "listen", "snapshot", "tls"]),
 ];
 

@@ -105,6 +105,22 @@ impl Browser {
         }
     }
 
+    /// Logs in by the examples' form: the session is renamed, and keeps what it holds.
+    pub(crate) async fn log_in(&mut self) {
+        let folder = self.form.join("/examples/jsp/security/protected/").unwrap();
+        let page = self.http.get(folder.join("index.jsp").unwrap()).send().await.unwrap();
+        assert!(page.status().is_success(), "the form: {page:?}");
+        let answer = self
+            .http
+            .post(folder.join("j_security_check").unwrap())
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body("j_username=user&j_password=user")
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_redirection(), "logged in: {answer:?}");
+    }
+
     /// Requests `url`, where `storing` goes into the session, and compares the page with what must be there.
     async fn request(&mut self, mut url: Url, storing: Option<(&str, &str)>) {
         if let Some((name, value)) = storing {

@@ -22,6 +22,10 @@ const EXAMPLES: &str = "/usr/share/tomcat10-examples/examples";
 /// A small, quickly started Java; English, since the test reads the pages.
 const JAVA: &str = "-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Duser.language=en";
 
+/// Who may log in to the examples' protected page.
+pub(crate) const USERS: &str =
+    "<tomcat-users><user username=\"user\" password=\"user\" roles=\"tomcat\"/></tomcat-users>";
+
 /// One Tomcat: a child process with its own directory, its own process group and its own port.
 ///
 /// Its sessions live in its memory only. It is killed when dropped.
@@ -79,6 +83,7 @@ impl Tomcat {
             fs::create_dir(base.path().join(folder)).unwrap();
         }
         fs::write(base.path().join("conf/server.xml"), server_xml(name, port.address())).unwrap();
+        fs::write(base.path().join("conf/users.xml"), USERS).unwrap();
         // Debian's defaults for every web application: the default servlet and the welcome pages.
         fs::copy(Path::new(HOME).join("etc/web.xml"), base.path().join("conf/web.xml"))
             .expect("Debian's packages tomcat10 and tomcat10-examples are installed");
@@ -134,6 +139,7 @@ fn server_xml(name: &str, address: SocketAddr) -> String {
   <Service name="Catalina">
     <Connector protocol="HTTP/1.1" address="{ip}" port="{port}" server="{name}"/>
     <Engine name="Catalina" defaultHost="localhost">
+      <Realm className="org.apache.catalina.realm.MemoryRealm" pathname="conf/users.xml"/>
       <Host name="localhost" appBase="webapps" autoDeploy="false" deployOnStartup="false">
         <Context path="/examples" docBase="{EXAMPLES}">
           <Manager pathname=""/>

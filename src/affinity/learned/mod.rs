@@ -8,6 +8,7 @@
 //!
 //! Whoever keeps the table elsewhere attaches a [`Journal`], and starts from [`Learned::export`].
 
+mod gaps;
 mod journal;
 mod shard;
 mod table;
@@ -17,8 +18,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+pub use gaps::{GAPS_S, Gap};
 pub use journal::{Batch, Change, JOURNAL_LENGTH, Journal};
 
+use gaps::Gaps;
 use journal::Readers;
 use table::Table;
 
@@ -39,6 +42,7 @@ pub struct Learned {
     idle: Duration,
     /// Processes that tell what they learn.
     feeds: AtomicUsize,
+    gaps: Arc<Gaps>,
 }
 
 /// Who vouches for a learned session id.
@@ -68,13 +72,19 @@ pub struct Remembered {
 impl Learned {
     /// Makes an empty table for `capacity` sessions, each forgotten when unused for `idle`.
     pub fn new(capacity: usize, idle: Duration) -> Self {
+        Self::with_gaps(capacity, idle, Arc::default())
+    }
+
+    fn with_gaps(capacity: usize, idle: Duration, gaps: Arc<Gaps>) -> Self {
         Self {
-            started: Table::new(capacity, idle, Origin::Application),
-            named: Table::new((capacity / 8).max(1), idle, Origin::Client),
+            started: Table::new(capacity, idle, Origin::Application, Arc::clone(&gaps)),
+            // An id that only a client names says nothing of its application.
+            named: Table::new((capacity / 8).max(1), idle, Origin::Client, Arc::default()),
             readers: Readers::default(),
             capacity,
             idle,
             feeds: AtomicUsize::new(0),
+            gaps,
         }
     }
 
@@ -112,7 +122,7 @@ impl Learned {
 
     /// A table of another size with the same sessions, as many of the most recent as it has room for.
     pub fn resized(&self, capacity: usize, idle: Duration, now: Now) -> Self {
-        let table = Self::new(capacity, idle);
+        let table = Self::with_gaps(capacity, idle, Arc::clone(&self.gaps));
         for sessions in self.export(now) {
             for session in &sessions {
                 // Whoever finds no room was the least recently used.
@@ -120,6 +130,11 @@ impl Learned {
             }
         }
         table
+    }
+
+    /// After which gaps sessions have come back, and what became of them.
+    pub fn gaps(&self) -> Vec<Gap> {
+        self.gaps.report()
     }
 
     /// The backend that holds the session; counts as use.

@@ -101,13 +101,22 @@ impl Shard {
     }
 
     /// Looks a session up, which counts as use unless the id is retired.
-    pub(super) fn find(&mut self, session: &SessionDigest, now_s: u32, idle_s: u32) -> Option<Found> {
-        let at = self.position_of(session)?;
-        let entry = self.entries.get_mut(position(at))?;
+    ///
+    /// # Errors
+    /// It is not there; if it was until now, when it expired.
+    pub(super) fn find(
+        &mut self,
+        session: &SessionDigest,
+        now_s: u32,
+        idle_s: u32,
+    ) -> Result<Found, Option<u32>> {
+        let at = self.position_of(session).ok_or(None)?;
+        let entry = self.entries.get_mut(position(at)).ok_or(None)?;
         let expired_s = entry.expires_s;
         if expired_s <= now_s {
+            let known = Some(expired_s).filter(|_| !entry.retired);
             self.remove(at);
-            return None;
+            return Err(known);
         }
         if !entry.retired {
             entry.expires_s = now_s.saturating_add(idle_s);
@@ -115,7 +124,7 @@ impl Shard {
         let now = entry.known();
         self.unlink(at);
         self.link_newest(at);
-        Some(Found { now, expired_s })
+        Ok(Found { now, expired_s })
     }
 
     /// Enters a session as the most recently used, in place of what was known of it.
@@ -322,7 +331,7 @@ mod tests {
                     }
                     Action::Find(n) => {
                         let expected = model.iter().position(|(known, _)| *known == n).and_then(|i| model.remove(i));
-                        let found = shard.find(&session(n), 1, 99).map(|found| found.now);
+                        let found = shard.find(&session(n), 1, 99).map(|found| found.now).ok();
                         prop_assert_eq!(found, expected.map(|(_, b)| known(b)));
                         if let Some(entry) = expected {
                             model.push_front(entry);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::gaps::{Gaps, Return};
 use super::journal::{Change, Journal, Readers};
 use super::shard::{Known, MOST, Shard};
 use super::{Origin, RETIRED_FOR, Remembered};
@@ -22,10 +23,11 @@ pub(super) struct Table {
     /// A session that lives on is noted when its end passes a multiple of this.
     step_s: u32,
     origin: Origin,
+    gaps: Arc<Gaps>,
 }
 
 impl Table {
-    pub(super) fn new(capacity: usize, idle: Duration, origin: Origin) -> Self {
+    pub(super) fn new(capacity: usize, idle: Duration, origin: Origin, gaps: Arc<Gaps>) -> Self {
         let each = u32::try_from(capacity.div_ceil(SHARDS)).unwrap_or(MOST).clamp(1, MOST);
         let idle_s = u32::try_from(idle.as_secs()).unwrap_or(u32::MAX).max(1);
         Self {
@@ -33,11 +35,12 @@ impl Table {
             idle_s,
             step_s: (idle_s / 8).max(1),
             origin,
+            gaps,
         }
     }
 
     pub(super) fn find(&self, session: &SessionDigest, now: Now, readers: &Readers) -> Option<BackendTag> {
-        self.find_in(&mut self.shard(session)?.lock(), session, now, readers)
+        self.find_in(&mut self.shard(session)?.lock(), session, now, readers, Return::Forgotten)
     }
 
     /// Whether that backend is known to hold the session; counts as use if so.
@@ -51,7 +54,7 @@ impl Table {
         let Some(shard) = self.shard(session) else { return false };
         let mut shard = shard.lock();
         shard.peek(session).is_some_and(|known| known.backend == backend)
-            && self.find_in(&mut shard, session, now, readers).is_some()
+            && self.find_in(&mut shard, session, now, readers, Return::Kept).is_some()
     }
 
     /// Counts the sessions that live, by backend.
@@ -69,8 +72,20 @@ impl Table {
         session: &SessionDigest,
         now: Now,
         readers: &Readers,
+        if_expired: Return,
     ) -> Option<BackendTag> {
-        let found = shard.find(session, seconds(now), self.idle_s)?;
+        let found = match shard.find(session, seconds(now), self.idle_s) {
+            Ok(found) => found,
+            Err(expired_s) => {
+                if let Some(expired_s) = expired_s {
+                    self.gaps.note(self.gap_s(expired_s, now), if_expired);
+                }
+                return None;
+            }
+        };
+        if !found.now.retired {
+            self.gaps.note(self.gap_s(found.expired_s, now), Return::Kept);
+        }
         if found.expired_s / self.step_s != found.now.expires_s / self.step_s {
             readers.note(|| Change::Learned(self.remembered(session, found.now)));
         }
@@ -136,6 +151,9 @@ impl Table {
     pub(super) fn retire(&self, session: &SessionDigest, now: Now, readers: &Readers) {
         let Some(shard) = self.shard(session) else { return };
         let mut shard = shard.lock();
+        if let Some(known) = shard.peek(session).filter(|known| !known.retired) {
+            self.gaps.note(self.gap_s(known.expires_s, now), Return::Replaced);
+        }
         let for_s = u32::try_from(RETIRED_FOR.as_secs()).unwrap_or(u32::MAX);
         if let Some(known) = shard.retire(session, seconds(now).saturating_add(for_s)) {
             readers.note(|| Change::Learned(self.remembered(session, known)));
@@ -206,6 +224,11 @@ impl Table {
     /// How long before its end a session was last used.
     pub(super) fn idle_s(&self) -> u32 {
         self.idle_s
+    }
+
+    /// How long a session that was to expire then has not been used.
+    fn gap_s(&self, expires_s: u32, now: Now) -> u32 {
+        seconds(now).saturating_add(self.idle_s).saturating_sub(expires_s)
     }
 
     fn remembered(&self, session: &SessionDigest, known: Known) -> Remembered {

@@ -49,7 +49,8 @@ fn start(port: u16) -> Result<ExitCode, String> {
         .addresses()
         .first()
         .map_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)), |(_, address)| *address);
-    print(&page::page(address, control, &backends));
+    let dashboard = bound.admin_address();
+    print(&page::page(address, dashboard, control, &backends));
     let ended = bound.run();
     // Only keys of a demonstration.
     let _ = std::fs::remove_dir_all(&folder);
@@ -62,7 +63,7 @@ fn configuration(port: u16, state: &Path, backends: &[(&str, SocketAddr)]) -> St
         .map(|(id, address)| format!("      - {{ id: {id}, address: \"{address}\" }}\n"))
         .collect();
     format!(
-        "version: 1\nstate_dir: {}\nlisteners:\n  - name: web\n    address: 127.0.0.1:{port}\n    routes: [ {{ pool: app }} ]\n\
+        "version: 1\nstate_dir: {}\nadmin: {{ listen: \"127.0.0.1:0\", dashboard: true }}\nlisteners:\n  - name: web\n    address: 127.0.0.1:{port}\n    routes: [ {{ pool: app }} ]\n\
          pools:\n  app:\n    backends:\n{backends}    affinity: {{ application_cookie: JSESSIONID, path_parameter: jsessionid }}\n    \
          health: {{ http: {{ path: /health }}, interval: 500ms, timeout: 400ms }}\n",
         state.display()

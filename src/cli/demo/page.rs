@@ -2,13 +2,20 @@
 
 use std::net::SocketAddr;
 
-pub(super) fn page(balancer: SocketAddr, control: SocketAddr, apps: &[(&str, SocketAddr)]) -> String {
+pub(super) fn page(
+    balancer: SocketAddr,
+    dashboard: Option<SocketAddr>,
+    control: SocketAddr,
+    apps: &[(&str, SocketAddr)],
+) -> String {
+    let dashboard =
+        dashboard.map(|dashboard| format!("  dashboard http://{dashboard}/\n")).unwrap_or_default();
     let apps: String = apps.iter().map(|(name, address)| format!("  {name}  http://{address}/\n")).collect();
     format!(
         "Steadfast is running.
 
   balancer  http://{balancer}/
-{apps}
+{dashboard}{apps}
 Each application keeps its sessions in memory, as Tomcat does. Try, in another terminal:
 
 1. One session, one server: the count goes up, and the server stays the same.

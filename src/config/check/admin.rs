@@ -25,7 +25,7 @@ pub(super) fn admin(
     listeners: &[Listener],
     around: &Surroundings<'_>,
 ) -> Option<Option<Admin>> {
-    let Some(model::Admin { listen, token_file }) = admin.value? else { return Some(None) };
+    let Some(model::Admin { listen, token_file, dashboard }) = admin.value? else { return Some(None) };
     let place = listen.place;
     let listen = listen.value.map(|network::AdminListen(listen)| listen);
     let listen = listen.and_then(|listen| self::listen(listen, &place, listeners, around));
@@ -51,6 +51,7 @@ pub(super) fn admin(
             Some(token) => Some(token?),
             None => None,
         },
+        dashboard: dashboard.value?.0,
     }))
 }
 

@@ -153,6 +153,7 @@ fn http_listener_keys(listener: &model::Listener) -> Vec<Key<'_>> {
         key(&listener.buffer, BYTES),
         key(&listener.headers, BYTES),
         key(&listener.error_pages, BYTES),
+        key(&listener.compression, BYTES),
     ];
     if let Some(timeouts) = listener.timeouts.get() {
         const IDLE: &str = "remove it, and use `tcp: { idle: … }`";

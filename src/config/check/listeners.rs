@@ -110,6 +110,7 @@ fn listener(
         timeouts,
         headers,
         error_pages,
+        compression,
         routes,
         ..
     } = listener;
@@ -125,6 +126,7 @@ fn listener(
     let proxy_protocol = self::proxy_protocol(proxy_protocol, around);
     let headers = super::headers::headers(headers, around);
     let error_pages = super::headers::error_pages(error_pages, around);
+    let compression = super::compression::compression(compression, around);
     Some(Listener {
         name: ListenerName::new(&name.value?.0),
         address: address.value?.0,
@@ -137,6 +139,7 @@ fn listener(
         timeouts: self::timeouts(timeouts)?,
         headers: headers?,
         error_pages: error_pages?,
+        compression: compression?,
         routes: routes?,
         layer4: layer4?,
     })

@@ -6,7 +6,9 @@
 mod actions;
 mod admin;
 mod affinity;
+mod alerts;
 mod buffer;
+mod compression;
 mod discovery;
 mod headers;
 mod health;
@@ -94,6 +96,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         affinity_seed,
         insecure_key_files,
         admin,
+        alerts,
         listeners,
         pools,
     } = document;
@@ -106,6 +109,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let layer4 = layer4::pools(&listeners, &pools, around);
     let listeners = listeners::listeners(listeners, &pools, around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
+    let webhook = alerts::webhook(alerts, around);
     let server = self::server(server, around);
     let system = server.as_ref().and_then(|server| server.ca_file.as_deref());
     // That it cannot be read is Pingora's to say, where it is used.
@@ -119,6 +123,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         keys: keys?,
         affinity_seed: affinity_seed?,
         admin: admin?,
+        webhook: webhook?,
         listeners: listeners?,
         pools: pools?,
         warnings: Vec::new(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Buffer, ClientPrefix, ErrorPage, Headers, Layer4, RequestLimit, Route};
+use super::{Buffer, ClientPrefix, Compression, ErrorPage, Headers, Layer4, RequestLimit, Route};
 use crate::names::ListenerName;
 use crate::tls::ServerSettings;
 
@@ -32,6 +32,8 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
     /// What backends and clients are told about a request.
     pub headers: Headers,
+    /// How responses are written shorter, if they are.
+    pub compression: Option<Compression>,
     /// Pages of our own answers, the narrower ones first.
     pub error_pages: Vec<ErrorPage>,
     /// Tried in order; the first that matches wins. Empty at layer 4.

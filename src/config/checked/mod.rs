@@ -4,7 +4,9 @@
 
 mod action;
 mod affinity;
+mod alerts;
 mod buffer;
+mod compression;
 mod headers;
 mod health;
 mod layer4;
@@ -24,7 +26,9 @@ pub use self::action::{Action, HeaderChanges, Mirror, Piece, Rewrite, Template};
 pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
+pub use self::alerts::Webhook;
 pub use self::buffer::{Buffer, RequestBuffer};
+pub use self::compression::{Coding, Compression};
 pub use self::headers::{ErrorPage, ForwardedBy, Headers};
 pub use self::health::{Check, Health, HttpCheck, Passive};
 pub use self::layer4::{ClientName, Clients, Layer4, ProxyVersion, Tcp, TlsRoute};
@@ -51,6 +55,8 @@ pub struct Checked {
     pub affinity_seed: Option<Secret>,
     /// The admin API, if there is to be one.
     pub admin: Option<Admin>,
+    /// Who is told when sessions are lost, besides the log.
+    pub webhook: Option<Webhook>,
     /// The addresses that are accepted on.
     pub listeners: Vec<Listener>,
     /// The pools, in the order of the file.

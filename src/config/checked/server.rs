@@ -37,6 +37,8 @@ pub struct Admin {
     pub listen: AdminListen,
     /// What callers must present, if anything.
     pub token: Option<Secret>,
+    /// Whether the dashboard is there. Default false.
+    pub dashboard: bool,
 }
 
 /// Where the admin API listens.

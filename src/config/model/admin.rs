@@ -1,8 +1,8 @@
 //! `admin`: the admin API.
 
 use crate::config::network::AdminListen;
-use crate::config::read::{instead, keys};
-use crate::config::text::FilePath;
+use crate::config::read::keys;
+use crate::config::text::{FilePath, Switch};
 
 keys! {
     /// The admin API: state of pools and sessions, and changes at run time.
@@ -13,6 +13,8 @@ keys! {
         /// is neither loopback nor a socket. With a token, nothing but `/healthz` answers without it. It travels as it
         /// is, so put a network that you trust, or a tunnel, below it.
         token_file: Option<FilePath> = "null",
+        /// Whether the dashboard is there, at `/`. With a token, its page, which holds no numbers, answers without it, and asks
+        /// for it.
+        dashboard: Switch = "false",
     }
-    refused [instead("dashboard", "remove it; `steadfast status` shows what there is to see")]
 }

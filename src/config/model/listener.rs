@@ -1,6 +1,8 @@
 //! `listeners`: where clients arrive.
 
-use super::{Buffer, Headers, Http2, ListenerTls, ProxyProtocol, RequestLimit, Route, Tcp, TlsRoute};
+use super::{
+    Buffer, Compression, Headers, Http2, ListenerTls, ProxyProtocol, RequestLimit, Route, Tcp, TlsRoute,
+};
 use crate::config::collections::Keyed;
 use crate::config::network::{Address, Network, StatusClass};
 use crate::config::read::{Spanned, keys};
@@ -36,6 +38,8 @@ keys! {
         /// Pages of the answers that are ours, by status (`404`) or class (`5xx`): files, read when the configuration is loaded;
         /// at most 1 MiB each. null: one line of text.
         error_pages: Option<Keyed<StatusClass, FilePath>> = "null",
+        /// Responses are written shorter for clients that can read it; null: they are not.
+        compression: Option<Compression> = "null",
         /// For `http`: tried in order; the first that takes a request says what becomes of it. Where none does, the answer is
         /// 404. At least one.
         routes: Vec<Spanned<Route>> = "[]",

@@ -5,7 +5,9 @@
 mod action;
 mod admin;
 mod affinity;
+mod alerts;
 mod buffer;
+mod compression;
 mod discovery;
 mod headers;
 mod health;
@@ -23,7 +25,9 @@ mod waiting_room;
 pub(super) use action::{HeaderChanges, Mirror, Part, Parts, Redirect, Respond, Rewrite};
 pub(super) use admin::Admin;
 pub(super) use affinity::{Affinity, Cookie, Learn, Shared};
+pub(super) use alerts::{Alerts, Webhook};
 pub(super) use buffer::{Buffer, RequestBuffer};
+pub(super) use compression::Compression;
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use headers::Headers;
 pub(super) use health::{Health, HttpCheck, Passive, TcpCheck};
@@ -67,6 +71,8 @@ keys! {
         insecure_key_files: Word<InsecureFiles> = "warn",
         /// The admin API; null: none.
         admin: Option<Admin> = "null",
+        /// What is told when sessions are lost; null: the log alone says so.
+        alerts: Option<Alerts> = "null",
         /// The addresses that are accepted on; at least one.
         listeners: Vec<Spanned<Listener>>,
         /// The pools by name; at least one.

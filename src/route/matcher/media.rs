@@ -40,6 +40,11 @@ pub(super) fn is_one_of(headers: &HeaderMap, types: &[MediaRange]) -> bool {
 }
 
 impl MediaRange {
+    /// Whether it takes a media type that is written without parameters.
+    pub fn takes(&self, essence: &[u8]) -> bool {
+        split(essence).is_some_and(|(kind, subtype)| self.covers(kind, subtype))
+    }
+
     fn covers(&self, kind: &[u8], subtype: &[u8]) -> bool {
         self.kind.eq_ignore_ascii_case(kind)
             && self.subtype.as_ref().is_none_or(|own| own.eq_ignore_ascii_case(subtype))
@@ -82,7 +87,7 @@ fn accepted(range: &[u8]) -> Option<Accepted<'_>> {
 }
 
 /// A weight of RFC 9110 section 12.4.2, in thousandths; a range with a broken one is left out.
-pub(crate) fn quality(text: &[u8]) -> Option<u16> {
+pub fn quality(text: &[u8]) -> Option<u16> {
     let text = text.trim_ascii();
     let (whole, rest) = text.split_first()?;
     let fraction = match rest {

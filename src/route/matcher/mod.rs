@@ -11,7 +11,7 @@ use regex::bytes::Regex;
 pub use field::ValueTest;
 pub use host::HostPattern;
 pub(super) use host::{Name, parents};
-pub use media::MediaRange;
+pub use media::{MediaRange, quality};
 
 use super::view::RequestView;
 

@@ -1,6 +1,7 @@
 //! Routes, through real sockets.
 
 mod actions;
+mod compress;
 mod documented;
 mod matching;
 mod mirror;
