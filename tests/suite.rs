@@ -27,6 +27,7 @@ mod architecture;
 #[cfg(test)]
 #[path = "suite/bad_reloads.rs"]
 mod bad_reloads;
+#[cfg(test)]
 #[path = "suite/buffers.rs"]
 mod buffers;
 #[cfg(test)]
@@ -80,6 +81,7 @@ mod hostile_backends;
 #[cfg(test)]
 #[path = "suite/hostile_tokens.rs"]
 mod hostile_tokens;
+#[cfg(test)]
 #[path = "suite/http2.rs"]
 mod http2;
 #[cfg(test)]
@@ -112,6 +114,7 @@ mod request_limits;
 #[cfg(test)]
 #[path = "suite/retries.rs"]
 mod retries;
+#[cfg(test)]
 #[path = "suite/routes/mod.rs"]
 mod routes;
 #[cfg(test)]
@@ -126,6 +129,7 @@ mod tls;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;
+#[cfg(test)]
 #[path = "suite/upstream.rs"]
 mod upstream;
 #[cfg(test)]
