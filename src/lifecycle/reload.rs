@@ -19,6 +19,9 @@ use crate::clock::Now;
 
 /// From one look at who has left to the next.
 const TURN: Duration = Duration::from_secs(1);
+/// From one look whether an upgrade is possible already to the next, of two seconds.
+const READY_TURN: Duration = Duration::from_millis(10);
+const READY_TURNS: u32 = 200;
 
 /// Signals that ask for a change.
 pub(crate) struct Asked {
@@ -107,7 +110,17 @@ impl ControlService {
 
     async fn upgrade(&self) {
         let control = Arc::clone(&self.control);
-        match tokio::task::spawn_blocking(move || control.upgrade()).await {
+        let upgrade = move || {
+            // A signal may come in the moment between the start and the first possible upgrade.
+            for _ in 0..READY_TURNS {
+                if control.can_upgrade() {
+                    break;
+                }
+                std::thread::sleep(READY_TURN);
+            }
+            control.upgrade()
+        };
+        match tokio::task::spawn_blocking(upgrade).await {
             Ok(Ok(pid)) => log::info!("upgraded: process {pid} serves"),
             Ok(Err(error)) => log::error!("not upgraded, this process goes on: {error}"),
             Err(error) => log::error!("not upgraded, this process goes on: {error}"),
