@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: soak help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-idle
+.PHONY: soak e2e-protocols protocols-deps help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-idle
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,7 +31,7 @@ SCHEMATHESIS := 4.32.5
 PLAYWRIGHT := 1.65.1
 AXE := 4.14.1
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, promtool, curl, nghttp2, gRPC, testssl.sh, slowhttptest, Python's websockets and schemathesis
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, promtool and schemathesis
 	$(call install,chromium,chromium)
 	$(call install,npm,nodejs npm)
 	@if [ "$$(cat target/browser/versions 2>/dev/null)" != "$(PLAYWRIGHT) $(AXE)" ]; then \
@@ -39,15 +39,7 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	    playwright-core@$(PLAYWRIGHT) axe-core@$(AXE) && echo "$(PLAYWRIGHT) $(AXE)" > target/browser/versions; \
 	fi
 	$(call install,redis-server,redis-server)
-	$(call install,pgbench,postgresql postgresql-contrib)
-	$(call install,mosquitto,mosquitto)
-	$(call install,mosquitto_sub,mosquitto-clients)
-	$(call install,openssl,openssl)
-	$(call install,slowhttptest,slowhttptest)
 	$(call install,promtool,prometheus)
-	$(call install,curl,curl)
-	$(call install,nghttp,nghttp2-client)
-	$(call install,testssl,testssl.sh)
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -q && apt-get install -q -y tomcat10 tomcat10-examples; \
@@ -66,6 +58,16 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	  mkdir -p target && python3 -m venv --clear target/schemathesis \
 	    && target/schemathesis/bin/pip install --quiet schemathesis==$(SCHEMATHESIS); \
 	fi
+
+protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mosquitto, curl, nghttp2, gRPC, testssl.sh, slowhttptest
+	$(call install,pgbench,postgresql postgresql-contrib)
+	$(call install,mosquitto,mosquitto)
+	$(call install,mosquitto_sub,mosquitto-clients)
+	$(call install,openssl,openssl)
+	$(call install,slowhttptest,slowhttptest)
+	$(call install,curl,curl)
+	$(call install,nghttp,nghttp2-client)
+	$(call install,testssl,testssl.sh)
 	@if ! target/websockets/bin/python -c 'import websockets' 2>/dev/null; then \
 	  python3 -m venv --clear target/websockets && target/websockets/bin/pip install --quiet websockets==17.4; \
 	fi
@@ -84,8 +86,11 @@ test: deps ## Run all tests that need no other server
 	cargo test --lib --bins --test suite --test soak --test simulation --test survival
 	cargo test --doc
 
-e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, schemathesis on the admin API, promtool, clients of HTTP/2, gRPC and TLS, programs behind layer 4, slowhttptest, Python's websockets
-	cargo test --test e2e --test replicas --test protocols --test http_clients --test hard_shell -- --ignored --nocapture
+e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, real Chromium, schemathesis on the admin API, promtool
+	cargo test --test e2e --test replicas -- --ignored --nocapture
+
+e2e-protocols: deps protocols-deps ## Run real clients and servers of many protocols, TLS scans and slow attacks through it
+	cargo test --test protocols --test http_clients --test hard_shell -- --ignored --nocapture
 
 survival: deps survival-deps ## Play incidents on Steadfast, HAProxy and NGINX, and print who lost what
 	cargo build --profile quick --bin steadfast --example survival

@@ -1,5 +1,5 @@
 //! What attackers and conformance suites do, by programs of others: `slowhttptest` in all its modes, and the Python package
-//! `websockets`. Ignored unless asked for (`make e2e`).
+//! `websockets`. Ignored unless asked for (`make e2e-protocols`).
 
 #[cfg(test)]
 #[expect(dead_code, reason = "some of it serves other tests only")]
@@ -28,7 +28,7 @@ mod attacks {
             .args(steady)
             .stdout(Stdio::null())
             .spawn()
-            .expect("slowhttptest is there: `make e2e-deps`")
+            .expect("slowhttptest is there: `make protocols-deps`")
     }
 
     /// Asks 200 times, each over a connection of its own; gives the time that 99 of 100 stay below.
@@ -53,7 +53,7 @@ mod attacks {
     }
 
     #[test]
-    #[ignore = "needs slowhttptest; `make e2e`"]
+    #[ignore = "needs slowhttptest; `make e2e-protocols`"]
     fn slow_clients_of_every_kind_leave_the_others_alone() {
         let apps: Vec<App> = vec![App::start("app1")];
         let port = Port::reserve();
@@ -116,16 +116,16 @@ mod websockets {
 
     fn checked(port: u16) -> String {
         let output = script(&["check", &port.to_string()]).output().unwrap();
-        assert!(output.status.success(), "`make e2e-deps` makes target/websockets");
+        assert!(output.status.success(), "`make protocols-deps` makes target/websockets");
         String::from_utf8(output.stdout).unwrap()
     }
 
     #[test]
-    #[ignore = "needs Python's websockets; `make e2e`"]
+    #[ignore = "needs Python's websockets; `make e2e-protocols`"]
     fn websockets_pass_as_they_do_without_a_balancer() {
         let (server, port) = (Port::reserve(), Port::reserve());
         let direct = server.address().port();
-        let _server = Server(script(&["serve", &direct.to_string()]).spawn().expect("`make e2e-deps`"));
+        let _server = Server(script(&["serve", &direct.to_string()]).spawn().expect("`make protocols-deps`"));
         let listens = (0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
             TcpStream::connect(server.address()).is_ok()

@@ -1,6 +1,6 @@
 //! Protocols through other people's clients: curl, nghttp2's, Python's gRPC, and testssl.sh.
 //!
-//! Needs what `make e2e-deps` installs, so every test is ignored unless asked for.
+//! Needs what `make protocols-deps` installs, so every test is ignored unless asked for.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};
@@ -22,7 +22,7 @@ fn listener(authority: &Authority) -> String {
 /// Runs it to its end; a failure shows what it said.
 fn run(program: &str, arguments: &[&str]) -> Output {
     let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; run make e2e-deps"));
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}; run make protocols-deps"));
     assert!(
         output.status.success(),
         "{program} {arguments:?}: {}\n{}",
@@ -153,7 +153,7 @@ fn python_speaks_grpc_through_it() {
     let mut line = String::new();
     let mut out = std::io::BufReader::new(server.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut out, &mut line).unwrap();
-    assert_eq!(line, "serving\n", "run make e2e-deps");
+    assert_eq!(line, "serving\n", "run make protocols-deps");
     let balancer = Balancer::configured(&format!(
         "version: 1\nstate_dir: state\n{SHARED}listeners:\n  - name: web\n    address: 127.0.0.1:0\n{}\
          \x20   routes:\n      - match: {{ path: {{ prefix: /gone.Echo }} }}\n        pool: gone\n      - pool: app\n\
@@ -181,7 +181,7 @@ fn testssl_finds_nothing_worse_than_low() {
     let arguments =
         ["--quiet", "--color", "0", "--warnings", "batch", "--add-ca", &ca, "--jsonfile", &file, &target];
     let output = Command::new("testssl").args(arguments).stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("testssl: {error}; run make e2e-deps"));
+    let output = output.unwrap_or_else(|error| panic!("testssl: {error}; run make protocols-deps"));
     let text = std::fs::read_to_string(&found).unwrap_or_else(|_| panic!("{}", said(&output)));
     let findings: serde_json::Value = serde_json::from_str(&text).unwrap();
     let field = |finding: &serde_json::Value, name: &str| finding[name].as_str().unwrap_or("").to_owned();
