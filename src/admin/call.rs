@@ -57,6 +57,15 @@ impl Call<'_> {
                 "send `Content-Type: application/json`",
             ));
         }
+        // To serde, a list of a mapping's values is as good as the mapping.
+        if self.request.body.trim_ascii_start().starts_with(b"[") {
+            let message = "the body is not what this endpoint takes: it is a list";
+            return Err(Refusal::bad(
+                "bad_body",
+                message,
+                "GET /v1/openapi.json says what each endpoint takes",
+            ));
+        }
         serde_json::from_slice(&self.request.body).map_err(|error| {
             // Without the body's values: a session id may be among them.
             let said = error.to_string();
