@@ -6,8 +6,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::affinity::{Circumstance, Decision, Flow, Refusal, Verdict};
 use crate::clock::Now;
-use crate::names::Reason;
-use crate::pool::{Asker, Entry, Permit};
+use crate::pool::{Entry, Permit};
 use crate::snapshot::ServedPool;
 
 /// Decides, and waits once for a suspect backend where the client is at home. Asks the other replicas first, where they
@@ -56,7 +55,7 @@ pub(super) async fn admit(
     let mut deadline = None;
     loop {
         let Some(backend) = served.pool.backend(decision.backend) else { return Ok((decision, None)) };
-        let waiting = match backend.live().ask(limits, asker(decision.reason)) {
+        let waiting = match backend.live().ask(limits, decision.reason.into()) {
             Entry::Go(permit) => return Ok((decision, Some(permit))),
             Entry::Wait(waiting) => waiting,
             Entry::Full => return Err(Refusal::Full),
@@ -75,15 +74,6 @@ pub(super) async fn admit(
             Ok(Some(permit)) => return Ok((decision, Some(permit))),
             Ok(None) => decision = settle(served, flow, Now::read()).await?,
             Err(_) => return Err(Refusal::Full),
-        }
-    }
-}
-
-fn asker(reason: Reason) -> Asker {
-    match reason {
-        Reason::New | Reason::Hash => Asker::New,
-        Reason::Route | Reason::LbCookie | Reason::Learned | Reason::Conflict | Reason::Moved => {
-            Asker::Existing
         }
     }
 }

@@ -7,8 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use super::choose::settle;
 use crate::affinity::{Decision, Evidence, Refusal};
 use crate::clock::Now;
-use crate::names::Reason;
-use crate::pool::{Asker, Entry, Permit};
+use crate::pool::{Entry, Permit};
 use crate::snapshot::ServedPool;
 
 /// Waits for a place. A backend that goes down meanwhile is decided upon anew; one that is merely full keeps
@@ -25,7 +24,7 @@ pub(super) async fn admit(
     let mut deadline = None;
     loop {
         let Some(backend) = served.pool.backend(decision.backend) else { return Ok((decision, None)) };
-        let waiting = match backend.live().ask(limits, asker(decision.reason)) {
+        let waiting = match backend.live().ask(limits, decision.reason.into()) {
             Entry::Go(permit) => return Ok((decision, Some(permit))),
             Entry::Wait(waiting) => waiting,
             Entry::Full => return Err(Refusal::Full),
@@ -44,16 +43,6 @@ pub(super) async fn admit(
             Ok(Some(permit)) => return Ok((decision, Some(permit))),
             Ok(None) => decision = settle(served, evidence, Now::read()).await?,
             Err(_) => return Err(Refusal::Full),
-        }
-    }
-}
-
-/// A guess at an id that nobody knows is no session yet: invented ids must not overtake real ones.
-fn asker(reason: Reason) -> Asker {
-    match reason {
-        Reason::New | Reason::Hash => Asker::New,
-        Reason::Route | Reason::LbCookie | Reason::Learned | Reason::Conflict | Reason::Moved => {
-            Asker::Existing
         }
     }
 }

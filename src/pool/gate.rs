@@ -11,6 +11,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::names::Reason;
+
 /// Bounds on the requests in flight at each backend of a pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -31,6 +33,18 @@ pub enum Asker {
     Existing,
     /// Somebody without one.
     New,
+}
+
+impl From<Reason> for Asker {
+    /// A guess at an id that nobody knows is no session yet: invented ids must not overtake real ones.
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::New | Reason::Hash => Self::New,
+            Reason::Route | Reason::LbCookie | Reason::Learned | Reason::Conflict | Reason::Moved => {
+                Self::Existing
+            }
+        }
+    }
 }
 
 /// What came of asking.

@@ -12,7 +12,7 @@ keys! {
         /// (RFC 7239), which is then also what `trusted_proxies` are believed; `both`: by both, and `X-Forwarded-*` is believed.
         forwarded: Word<ForwardedBy> = "x_forwarded",
         /// The field of the request's id, such as `X-Request-Id`: kept from trusted proxies, else made; passed on to the backend, and
-        /// in the log. null: no id.
+        /// in the debug log. null: no id.
         request_id: Option<FieldName> = "null",
         /// What `Server` says to clients; null: what the backend says.
         server: Option<Text> = "null",
