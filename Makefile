@@ -31,7 +31,7 @@ SCHEMATHESIS := 4.32.5
 PLAYWRIGHT := 1.65.1
 AXE := 4.14.1
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, promtool and schemathesis
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, dnsmasq, promtool and schemathesis
 	$(call install,chromium,chromium)
 	$(call install,npm,nodejs npm)
 	@if [ "$$(cat target/browser/versions 2>/dev/null)" != "$(PLAYWRIGHT) $(AXE)" ]; then \
@@ -40,6 +40,7 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	fi
 	$(call install,redis-server,redis-server)
 	$(call install,promtool,prometheus)
+	$(call install,dnsmasq,dnsmasq-base)
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -q && apt-get install -q -y tomcat10 tomcat10-examples; \
