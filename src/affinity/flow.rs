@@ -142,6 +142,14 @@ impl Flow {
         }
     }
 
+    /// The client's address can be believed after all: it went on after an answer that it could not have seen otherwise.
+    pub fn proven(&self, backend: BackendTag, policy: &Policy, now: Now) {
+        // Unless it has moved meanwhile.
+        if policy.mode == Mode::Bind && policy.learned.peek(&self.0, now) == Some(backend) {
+            policy.learned.learn(&self.0, backend, Origin::Application, now);
+        }
+    }
+
     /// Remembers that the client is served there, and says what that means. `origin`: whether its address is proven.
     pub fn note(
         &self,

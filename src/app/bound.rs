@@ -1,6 +1,7 @@
 //! A balancer whose listeners are bound: its services are put together here.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -12,10 +13,11 @@ use pingora::services::background::{BackgroundService, GenBackgroundService};
 use tokio::sync::watch;
 
 use super::running::{NEVER_S, Run, Running};
+use super::sockets::{Opened, heirloom_address};
 use crate::admin::{AdminApp, AdminService, AdminSocket, Guard, ListenerHandle, Parts};
 use crate::config::checked::AdminListen;
 use crate::error::Error;
-use crate::l4::{Layer4Listeners, TcpGate, Ties};
+use crate::l4::{Gate, Layer4Listeners, Ties};
 use crate::l7::Proxy;
 use crate::lifecycle::{
     Asked, Control, ControlService, DiscoveryService, Estate, HealthService, Heirloom, Inheritance, Manner,
@@ -29,12 +31,13 @@ use crate::store::Keeper;
 use crate::telemetry;
 
 type Doors = Vec<(TcpListener, Arc<Door<HttpProxy<Proxy>>>)>;
-type Gates = Vec<(TcpListener, Arc<TcpGate>)>;
+type Gates<S> = Vec<(S, Arc<Gate>)>;
 
 /// A balancer whose listeners are bound, but do not accept yet.
 pub struct Bound {
     pub(super) doors: Doors,
-    pub(super) gates: Gates,
+    pub(super) tcp: Gates<TcpListener>,
+    pub(super) udp: Gates<Vec<UdpSocket>>,
     pub(super) ties: Arc<Ties>,
     pub(super) current: Arc<Current>,
     pub(super) counts: Arc<telemetry::Counts>,
@@ -57,16 +60,18 @@ pub struct Bound {
 impl Bound {
     /// Where each listener listens, those of HTTP first; tells the port where the configuration has 0.
     pub fn addresses(&self) -> Vec<(ListenerName, SocketAddr)> {
-        let address = |(socket, facts, _): (&TcpListener, &Arc<ListenerFacts>, _)| {
-            Some((facts.name.clone(), socket.local_addr().ok()?))
-        };
-        self.listeners().filter_map(address).collect()
+        self.listeners()
+            .filter_map(|(opened, facts, _)| Some((facts.name.clone(), opened.address()?)))
+            .collect()
     }
 
-    /// All listening sockets, each with what is known and counted of it.
-    fn listeners(&self) -> impl Iterator<Item = (&TcpListener, &Arc<ListenerFacts>, &Arc<Counts>)> {
-        let doors = self.doors.iter().map(|(socket, door)| (socket, door.facts(), door.counts()));
-        doors.chain(self.gates.iter().map(|(socket, gate)| (socket, &gate.facts, &gate.counts)))
+    /// All listeners, each with its sockets, and what is known and counted of it.
+    fn listeners(&self) -> impl Iterator<Item = (Opened<'_>, &Arc<ListenerFacts>, &Arc<Counts>)> {
+        let doors =
+            self.doors.iter().map(|(socket, door)| (Opened::Tcp(socket), door.facts(), door.counts()));
+        let tcp = self.tcp.iter().map(|(socket, gate)| (Opened::Tcp(socket), &gate.facts, &gate.counts));
+        let udp = self.udp.iter().map(|(sockets, gate)| (Opened::Udp(sockets), &gate.facts, &gate.counts));
+        doors.chain(tcp).chain(udp)
     }
 
     /// Where the admin API listens, if it does so on an IP address.
@@ -82,6 +87,11 @@ impl Bound {
     /// What changes the configuration in force.
     pub fn control(&self) -> &Arc<Control> {
         &self.control
+    }
+
+    /// What each listener counts, in the order of [`Self::addresses`].
+    pub fn listener_counts(&self) -> Vec<Arc<Counts>> {
+        self.listeners().map(|(.., counts)| Arc::clone(counts)).collect()
     }
 
     /// Counts of requests by reason.
@@ -134,9 +144,9 @@ impl Bound {
     /// The admin API, if there is to be one.
     fn admin(&mut self, said: watch::Receiver<Option<Manner>>) -> Option<AdminService> {
         let (socket, listen) = self.admin.take()?;
-        let listener = |(socket, facts, counts): (&TcpListener, &Arc<ListenerFacts>, &Arc<Counts>)| {
+        let listener = |(opened, facts, counts): (Opened<'_>, &Arc<ListenerFacts>, &Arc<Counts>)| {
             let (name, counts) = (facts.name.clone(), Arc::clone(counts));
-            Some(ListenerHandle { name, address: socket.local_addr().ok()?, counts })
+            Some(ListenerHandle { name, address: opened.address()?, counts })
         };
         let parts = Parts {
             current: Arc::clone(&self.current),
@@ -153,6 +163,17 @@ impl Bound {
         Some(AdminService::new(socket, &listen, Arc::new(AdminApp::new(parts, guard))))
     }
 
+    /// A second descriptor of each of a listener's sockets.
+    fn heirlooms(&self, opened: &Opened<'_>, facts: &Arc<ListenerFacts>) -> Vec<Heirloom> {
+        let Some(address) = self.control.address(&facts.name) else { return Vec::new() };
+        let address = heirloom_address(address, opened.is_udp());
+        let heirloom = |socket: BorrowedFd<'_>| {
+            let socket = socket.try_clone_to_owned().ok()?;
+            Some(Heirloom { address: address.clone(), socket, facts: Arc::clone(facts) })
+        };
+        opened.descriptors().into_iter().filter_map(heirloom).collect()
+    }
+
     fn start(mut self, signals: bool) -> Result<(Run, Stopper), Error> {
         let grace = Duration::from_secs(self.conf.grace_period_seconds.unwrap_or(0));
         let threads = self.conf.threads;
@@ -162,10 +183,7 @@ impl Bound {
         let cannot = |source| Error::System { what: "cannot listen to SIGHUP and SIGUSR2", source };
         let heirlooms: Vec<_> = self
             .listeners()
-            .filter_map(|(socket, facts, _)| {
-                let address = self.control.address(&facts.name)?.to_string();
-                Some(Heirloom { address, socket: socket.try_clone().ok()?.into(), facts: Arc::clone(facts) })
-            })
+            .flat_map(|(opened, facts, _)| self.heirlooms(&opened, facts))
             .chain(admin.as_ref().and_then(AdminService::heirloom))
             .collect();
         let asked = match (signals, self.asked) {
@@ -191,9 +209,9 @@ impl Bound {
             let _ = tell.send(());
         });
         server.add_service(listeners);
-        if !self.gates.is_empty() {
-            let (gates, ties, current) = (self.gates, self.ties, Arc::clone(&self.current));
-            server.add_service(Layer4Listeners { gates, ties, current, threads });
+        if !self.tcp.is_empty() || !self.udp.is_empty() {
+            let (tcp, udp, ties, current) = (self.tcp, self.udp, self.ties, Arc::clone(&self.current));
+            server.add_service(Layer4Listeners { tcp, udp, ties, current, threads });
         }
         let (ends, ended) = watch::channel(());
         let (current, changed) = (Arc::clone(&self.current), self.changed.clone());

@@ -9,18 +9,19 @@ use pingora::proxy::HttpProxy;
 use super::bound::Bound;
 use super::inherit::{admin_socket, inheritance, upgrade_sock};
 use super::settings::{server_conf, server_conf_copy};
+use super::sockets::Sockets;
 use crate::clock::Now;
 use crate::config::{self, Checked};
 use crate::error::Error;
 use crate::hooks::{Chain, Hook};
-use crate::l4::{TcpGate, Ties};
+use crate::l4::{Gate, Ties};
 use crate::l7::Proxy;
 use crate::lifecycle::{
-    Asked, BoundListener, Control, Inheritance, Start, Tickets, bounds, buffers, first_answers, give_up_root,
-    per_client, protocols, tell_predecessor,
+    Asked, BoundListener, Control, Inheritance, Speaks, Start, Tickets, bounds, buffers, first_answers,
+    give_up_root, per_client, protocols, tell_predecessor,
 };
 use crate::limits::ClientConnections;
-use crate::listen::{Acceptance, Door, ListenerFacts, bind};
+use crate::listen::{Acceptance, Door, ListenerFacts};
 use crate::snapshot::{Current, Logs, Secrets};
 use crate::store::Keeper;
 use crate::telemetry;
@@ -85,12 +86,7 @@ impl Steadfast {
             .checked
             .listeners
             .iter()
-            .map(|listener| {
-                let address = listener.address.to_string();
-                let inherited = inherited.as_mut().and_then(|it| it.socket(&listener.name, &address));
-                let socket = inherited.map(std::net::TcpListener::from);
-                Ok((socket.map_or_else(|| bind(listener.address), Ok)?, listener.clone()))
-            })
+            .map(|listener| Ok((Sockets::open(listener, &mut inherited, conf.threads)?, listener.clone())))
             .collect::<Result<Vec<_>, Error>>()?;
         let admin_listen = self.checked.admin.as_ref().map(|admin| admin.listen.clone());
         let admin = admin_listen
@@ -117,20 +113,41 @@ impl Steadfast {
         let mut proxy = HttpProxy::new(proxy, Arc::new(server_conf_copy(&conf)));
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
-        let (mut doors, mut gates, mut bound) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut doors, mut tcp, mut udp, mut bound) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let ties = Arc::<Ties>::default();
-        for (index, (socket, listener)) in sockets.into_iter().enumerate() {
+        for (index, (sockets, listener)) in sockets.into_iter().enumerate() {
             let (name, address) = (listener.name.clone(), listener.address);
             let clients = Arc::new(ClientConnections::default());
             clients.follow(per_client(&listener));
             let acceptance = Acceptance::default();
             let buffers = Arc::new(ArcSwapOption::new(buffers(&listener)));
             let facts = Arc::new(ListenerFacts { name: name.clone(), index, acceptance, clients, buffers });
-            if listener.layer4.is_some() {
-                bound.push(BoundListener::without_door(name, address, Arc::clone(&facts.clients)));
-                gates.push((socket, Arc::new(TcpGate::new(facts, &current, &counts, &ties))));
-                continue;
-            }
+            let gate = |facts| Arc::new(Gate::new(facts, &current, &counts, &ties));
+            let socket = match sockets {
+                Sockets::Udp(sockets) => {
+                    let speaks = Speaks::Udp;
+                    bound.push(BoundListener::without_door(
+                        name,
+                        address,
+                        speaks,
+                        Arc::clone(&facts.clients),
+                    ));
+                    udp.push((sockets, gate(facts)));
+                    continue;
+                }
+                Sockets::Tcp(socket) if listener.layer4.is_some() => {
+                    let speaks = Speaks::Tcp;
+                    bound.push(BoundListener::without_door(
+                        name,
+                        address,
+                        speaks,
+                        Arc::clone(&facts.clients),
+                    ));
+                    tcp.push((socket, gate(facts)));
+                    continue;
+                }
+                Sockets::Tcp(socket) => socket,
+            };
             let tickets = Tickets::new(&listener)?;
             let protocols = protocols(&listener, &tickets)?;
             let door = Door::new(Arc::clone(&proxy), facts, bounds(&listener), protocols, Arc::default());
@@ -145,7 +162,8 @@ impl Steadfast {
         first_answers(&control);
         Ok(Bound {
             doors,
-            gates,
+            tcp,
+            udp,
             ties,
             current,
             counts,

@@ -5,6 +5,7 @@ mod builder;
 mod inherit;
 mod running;
 mod settings;
+mod sockets;
 
 pub use bound::Bound;
 pub use builder::Steadfast;

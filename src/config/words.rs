@@ -80,6 +80,7 @@ impl Words for LimitBy {
 pub(super) enum Protocol {
     Http,
     Tcp,
+    Udp,
 }
 
 /// The lowest TLS version: whether it is 1.2.
@@ -157,8 +158,9 @@ pub(super) enum OnEmpty {
 }
 
 impl Words for Protocol {
-    const WORDS: &'static [(&'static str, Self)] = &[("http", Self::Http), ("tcp", Self::Tcp)];
-    const LATER: &'static [&'static str] = &["https", "tls", "udp"];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("http", Self::Http), ("tcp", Self::Tcp), ("udp", Self::Udp)];
+    const LATER: &'static [&'static str] = &["https", "tls", "quic"];
 }
 
 impl Words for HttpVersion {

@@ -7,6 +7,7 @@
 //! May use `pool`, `names` and `clock`.
 
 mod active;
+mod datagram;
 mod monitor;
 mod passive;
 mod probe;
@@ -14,6 +15,6 @@ mod state;
 
 pub use active::{Check, CheckSpec};
 pub use monitor::{Monitor, Watched};
-pub use passive::probe_suspect;
+pub use passive::{Knock, probe_suspect};
 pub use probe::{DrainOn, HttpProbe, Look, Secure, is_our_shortage, probe_http, probe_tcp};
 pub use state::{Observation, RiseFall};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::active::{CheckSpec, watch};
-use super::passive::probe_suspect;
+use super::passive::{Knock, probe_suspect};
 use crate::clock::Now;
 use crate::names::BackendIndex;
 use crate::pool::Pool;
@@ -20,6 +20,8 @@ pub struct Watched {
     pub check: Option<Arc<CheckSpec>>,
     /// How long the probe of a suspect backend may take.
     pub hold: Duration,
+    /// What that probe does.
+    pub knock: Knock,
 }
 
 /// Watches pools until it is dropped. Its tasks run on the runtime that told it what to watch.
@@ -85,8 +87,8 @@ async fn upkeep(watched: Watched) {
         watched.pool.decay_loads();
         for index in watched.pool.indexes() {
             if is_half_open(&watched.pool, index) {
-                probe_suspect(Arc::clone(&watched.pool), index, watched.hold.max(Duration::from_millis(100)))
-                    .await;
+                let hold = watched.hold.max(Duration::from_millis(100));
+                probe_suspect(Arc::clone(&watched.pool), index, hold, watched.knock).await;
             }
         }
     }

@@ -185,7 +185,7 @@ pub async fn probe_tcp(address: SocketAddr, limit: Duration) -> Observation {
     }
 }
 
-fn not_connected(error: &io::Error) -> Observation {
+pub(super) fn not_connected(error: &io::Error) -> Observation {
     if is_our_shortage(error) { Observation::Untried } else { Observation::Unreachable }
 }
 

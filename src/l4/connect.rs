@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::choose::{admit, settle};
 use crate::affinity::{Decision, Flow, Refusal};
 use crate::clock::{Now, Stamp, millis};
-use crate::health;
+use crate::health::{self, Knock};
 use crate::names::BackendIndex;
 use crate::pool::{Failure, Permit};
 use crate::snapshot::{ServedPool, ServedTcp};
@@ -72,7 +72,7 @@ pub(super) async fn connect(
                     let late = error.kind() == io::ErrorKind::TimedOut;
                     let way = if late { FailedTry::Timeout } else { FailedTry::Connect };
                     served.meter.try_failed(decision.backend, way);
-                    suspect(served, decision.backend);
+                    suspect(served, decision.backend, Knock::Tcp);
                 }
                 if ours || !served.retries.on_connect || retries >= served.retries.attempts {
                     let backend = backend.id().to_string();
@@ -106,14 +106,14 @@ pub(super) fn options(stream: &TcpStream, listener: &ServedTcp) {
 }
 
 /// Tells the backend's live state; whoever is the first starts the one probe.
-fn suspect(served: &ServedPool, index: BackendIndex) {
+pub(super) fn suspect(served: &ServedPool, index: BackendIndex, knock: Knock) {
     let pool = &served.pool;
     let Some(backend) = pool.backend(index) else { return };
     match backend.live().connection_failed(Now::read(), pool.ejection()) {
         Failure::FirstSuspicion => {
             // Also where clients do not wait, somebody must decide.
             let hold = served.policy.suspect_hold;
-            tokio::spawn(health::probe_suspect(Arc::clone(pool), index, hold));
+            tokio::spawn(health::probe_suspect(Arc::clone(pool), index, hold, knock));
         }
         Failure::Ejected => {
             let (pool, id) = (pool.name(), backend.id());

@@ -15,12 +15,15 @@ pub(super) struct Moved {
     pub(super) up: AtomicU64,
     /// To the client.
     pub(super) down: AtomicU64,
+    /// Datagrams, in either direction: one may be empty.
+    pub(super) datagrams: AtomicU64,
 }
 
 impl Moved {
-    /// Both together.
+    /// All together: whether it changes says whether anything moves.
     pub(super) fn total(&self) -> u64 {
-        self.up.load(Ordering::Relaxed).wrapping_add(self.down.load(Ordering::Relaxed))
+        let bytes = self.up.load(Ordering::Relaxed).wrapping_add(self.down.load(Ordering::Relaxed));
+        bytes.wrapping_add(self.datagrams.load(Ordering::Relaxed))
     }
 }
 

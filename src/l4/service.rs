@@ -1,20 +1,23 @@
 //! The service that accepts on all listeners of layer 4: one service, because Pingora's threads are per service.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 
-use super::tcp::TcpGate;
+use super::gate::Gate;
 use super::ties::Ties;
+use super::udp;
 use crate::listen::{accept, on_own_thread};
 use crate::snapshot::Current;
 
 /// All listeners of layer 4.
 pub(crate) struct Layer4Listeners {
-    pub(crate) gates: Vec<(TcpListener, Arc<TcpGate>)>,
+    pub(crate) tcp: Vec<(TcpListener, Arc<Gate>)>,
+    /// Each with its sockets, which clients are spread over.
+    pub(crate) udp: Vec<(Vec<UdpSocket>, Arc<Gate>)>,
     pub(crate) ties: Arc<Ties>,
     pub(crate) current: Arc<Current>,
     pub(crate) threads: usize,
@@ -24,9 +27,10 @@ pub(crate) struct Layer4Listeners {
 impl Service for Layer4Listeners {
     async fn start_service(&mut self, _fds: Option<ListenFds>, shutdown: ShutdownWatch, _per_fd: usize) {
         let mut accepting = tokio::task::JoinSet::new();
-        for (socket, gate) in self.gates.drain(..) {
+        for (socket, gate) in self.tcp.drain(..) {
             accepting.spawn(run(socket, gate, shutdown.clone()));
         }
+        udp::serve(self.udp.drain(..), self.threads, &shutdown);
         // Goes on when nothing is accepted any more: connections run until the end.
         self.ties.look_after(&self.current).await;
     }
@@ -45,7 +49,7 @@ impl Service for Layer4Listeners {
     }
 }
 
-async fn run(socket: TcpListener, gate: Arc<TcpGate>, shutdown: ShutdownWatch) {
+async fn run(socket: TcpListener, gate: Arc<Gate>, shutdown: ShutdownWatch) {
     let start = |tcp, slot| {
         let gate = Arc::clone(&gate);
         on_own_thread(tcp, async move |tcp| gate.serve(tcp, slot).await);

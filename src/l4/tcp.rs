@@ -10,26 +10,15 @@ use tokio::time::timeout;
 
 use super::connect::{Connected, connect, options};
 use super::first::{FirstBytes, client_hello};
+use super::gate::Gate;
 use super::relay::relay;
 use super::running::{Moved, Running};
-use super::ties::Ties;
-use crate::affinity::{Flow, FlowNote, Origin};
+use crate::affinity::{Flow, Origin};
 use crate::clock::{Now, Stamp};
-use crate::listen::{Counts, ListenerFacts, ProxyHeader, Slot, proxy_header, read_proxy_header};
-use crate::names::{BackendIndex, Outcome};
+use crate::listen::{ProxyHeader, Slot, proxy_header, read_proxy_header};
 use crate::route::PoolIndex;
-use crate::snapshot::{Current, ServedLayer4, ServedPool, ServedTcp, Snapshot};
-use crate::telemetry::{self, CodeClass, Entry, Summary};
-
-/// A TCP listener: what its connections need.
-pub(crate) struct TcpGate {
-    pub(crate) facts: Arc<ListenerFacts>,
-    pub(crate) counts: Arc<Counts>,
-    pub(super) current: Arc<Current>,
-    /// Counts of connections by reason, as those of requests.
-    requests: Arc<telemetry::Counts>,
-    ties: Arc<Ties>,
-}
+use crate::snapshot::{ServedLayer4, ServedPool, ServedTcp, Snapshot};
+use crate::telemetry::CodeClass;
 
 /// Both ends of a client's connection, as it sees them.
 #[derive(Clone, Copy)]
@@ -45,26 +34,16 @@ struct Arrival {
     stamp: Stamp,
 }
 
-impl TcpGate {
-    /// A listener that goes by the snapshot in force at each connection.
-    pub(crate) fn new(
-        facts: Arc<ListenerFacts>,
-        current: &Arc<Current>,
-        requests: &Arc<telemetry::Counts>,
-        ties: &Arc<Ties>,
-    ) -> Self {
-        let (current, requests, ties) = (Arc::clone(current), Arc::clone(requests), Arc::clone(ties));
-        Self { facts, counts: Arc::default(), current, requests, ties }
-    }
-
+impl Gate {
     /// Connections that may be open at once.
     pub(super) fn connection_limit(&self) -> usize {
-        self.listener(&self.current.load()).map_or(0, |listener| listener.connections)
+        self.tcp(&self.current.load()).map_or(0, |listener| listener.connections)
     }
 
-    fn listener<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s ServedTcp> {
+    fn tcp<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s ServedTcp> {
         match snapshot.listeners.get(self.facts.index)?.layer4.as_ref()? {
             ServedLayer4::Tcp(tcp) => Some(tcp),
+            ServedLayer4::Udp(_) => None,
         }
     }
 
@@ -73,7 +52,7 @@ impl TcpGate {
         let arrival = Arrival { now: Now::read(), stamp: Stamp::read() };
         // The world that it was received in, kept until it stands.
         let snapshot = self.current.load();
-        let Some(listener) = self.listener(&snapshot) else { return };
+        let Some(listener) = self.tcp(&snapshot) else { return };
         let Some(ends) = self.ends(&mut client, listener).await else { return };
         options(&client, listener);
         let mut first = FirstBytes::new(listener.first_bytes);
@@ -90,22 +69,7 @@ impl TcpGate {
             }
             Err(error) => {
                 log::debug!("{}: a connection to pool {}: {error}", self.facts.name, served.pool.name());
-                if let Some(listener) = snapshot.listeners.get(self.facts.index) {
-                    listener.meter.answered(CodeClass::ServerError);
-                }
-                let took = Stamp::read().since(arrival.stamp);
-                let (listener, outcome) = (&self.facts.name, Outcome::Kept.as_str());
-                let summary = Summary {
-                    listener,
-                    request_id: None,
-                    route: None,
-                    went_to: None,
-                    outcome,
-                    status: 0,
-                    retries: 0,
-                    took,
-                };
-                self.requests.add(&summary);
+                self.not_served(&snapshot, arrival.stamp);
             }
         }
     }
@@ -152,19 +116,7 @@ impl TcpGate {
         served.meter.decided(decision.reason);
         // Who has completed TCP's handshake is at that address.
         let note = flow.note(&decision, &served.policy, &served.pool, Origin::Application, now);
-        enter(served, decision.backend, note, now);
-        let summary = Summary {
-            listener: &self.facts.name,
-            request_id: None,
-            route: None,
-            went_to: Some((served.pool.name(), backend.id(), decision.reason)),
-            outcome: note.outcome.as_str(),
-            status: 0,
-            retries,
-            took: Stamp::read().since(arrival.stamp),
-        };
-        self.requests.add(&summary);
-        log::debug!("{summary}");
+        self.served(served, backend, &decision, note, retries, arrival.stamp);
         let moved = Arc::<Moved>::default();
         let tied = self.ties.enter(served, backend, flow, Arc::clone(&moved), listener.idle, now);
         let id = tied.id();
@@ -227,14 +179,4 @@ async fn greet(connected: &mut Connected, served: &ServedPool, ends: &Ends, firs
         return Some(());
     }
     timeout(served.connect_timeout, connected.backend.write_all(&greeting)).await.ok()?.ok()
-}
-
-/// Enters what happened to a client's session.
-pub(super) fn enter(served: &ServedPool, backend: BackendIndex, note: FlowNote, now: Now) {
-    let entry = Entry {
-        outcome: note.outcome,
-        moved_from: note.moved_from.and_then(|tag| served.pool.find_tag(tag)),
-        ..Entry::default()
-    };
-    served.book.enter(backend, &entry, now);
 }

@@ -1,7 +1,8 @@
-//! The connections that run, and which of them have to end: those on which nothing moves any more, and those of a backend
+//! The connections and sessions of UDP that run, and which of them have to end: those on which nothing moves any more, and those of a backend
 //! that may keep none. One look at all of them now and then costs less than a timer for each.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,6 +32,9 @@ struct Tie {
     pool: PoolName,
     backend: BackendId,
     tag: BackendTag,
+    address: SocketAddr,
+    /// Whether it ends when the backend is somewhere else, as a session can that is begun anew without a word.
+    follows: bool,
     flow: Flow,
     moved: Arc<Moved>,
     /// What had moved at the last look.
@@ -85,6 +89,8 @@ impl Ties {
             pool: served.pool.name().clone(),
             backend: backend.id().clone(),
             tag: backend.tag(),
+            address: backend.address(),
+            follows: false,
             flow,
             moved,
             seen: 0,
@@ -142,6 +148,25 @@ impl Tied {
     pub(super) fn id(&self) -> u64 {
         self.id
     }
+
+    /// From now on it may be silent for so long.
+    pub(super) fn keep_for(&self, idle: Duration) {
+        if let Some(tie) = self.ties.shard(self.id).lock().get_mut(&self.id) {
+            tie.idle_ms = millis(idle);
+        }
+    }
+
+    /// It ends when its backend has another address.
+    pub(super) fn follow_address(&self) {
+        if let Some(tie) = self.ties.shard(self.id).lock().get_mut(&self.id) {
+            tie.follows = true;
+        }
+    }
+
+    /// Says what to stop where it has to end.
+    pub(super) fn runs(&self, task: AbortHandle) {
+        self.ties.runs(self.id, task);
+    }
 }
 
 impl Tie {
@@ -156,7 +181,7 @@ impl Tie {
             AdminState::Draining => backend.live().drain().is_over(now),
             AdminState::Maintenance => true,
         };
-        if dismissed {
+        if dismissed || self.follows && backend.address() != self.address {
             return Some(End::Dismissed);
         }
         self.touch(served, now);

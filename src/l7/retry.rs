@@ -102,7 +102,7 @@ fn suspect(placed: &Placed) {
         Failure::FirstSuspicion => {
             // Also where requests do not wait, somebody must decide.
             let hold = placed.served.policy.suspect_hold;
-            tokio::spawn(health::probe_suspect(Arc::clone(pool), index, hold));
+            tokio::spawn(health::probe_suspect(Arc::clone(pool), index, hold, health::Knock::Tcp));
         }
         Failure::Ejected => {
             log::warn!(

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use pingora::apps::HttpServerApp;
 
 use crate::config::Checked;
-use crate::config::checked::{self, ClientPrefix, Listener, RequestBuffer};
+use crate::config::checked::{self, ClientPrefix, Layer4, Listener, RequestBuffer};
 use crate::limits::{ClientConnections, PerClient, Prefix};
 use crate::listen::{
     Bounds, Budget, Buffers, Door, Files, Gathering, HeadLimits, Http2Bounds, ListenerTls, Protocols, Slowest,
@@ -26,6 +26,25 @@ pub(crate) struct BoundListener {
     clients: Arc<ClientConnections>,
     /// What its door goes by; `None`: layer 4 has no door, and goes by the snapshot.
     door: Option<BoundDoor>,
+    speaks: Speaks,
+}
+
+/// What a listener's sockets are for: another kind takes other sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Speaks {
+    Http,
+    Tcp,
+    Udp,
+}
+
+impl Speaks {
+    fn of(listener: &Listener) -> Self {
+        match listener.layer4 {
+            None => Self::Http,
+            Some(Layer4::Tcp(_)) => Self::Tcp,
+            Some(Layer4::Udp(_)) => Self::Udp,
+        }
+    }
 }
 
 /// The door of a listener.
@@ -57,6 +76,7 @@ impl BoundListener {
             address,
             clients,
             door: Some(BoundDoor { bounds, buffers, protocols, tickets: Mutex::new(tickets) }),
+            speaks: Speaks::Http,
         }
     }
 
@@ -64,9 +84,10 @@ impl BoundListener {
     pub(crate) fn without_door(
         name: ListenerName,
         address: SocketAddr,
+        speaks: Speaks,
         clients: Arc<ClientConnections>,
     ) -> Self {
-        Self { name, address, clients, door: None }
+        Self { name, address, clients, door: None, speaks }
     }
 
     /// What its door would speak by another configuration, if it has one. Changes nothing.
@@ -91,7 +112,7 @@ impl BoundListener {
             Some(listener) if listener.address != self.address => {
                 Some(format!("listener `{}` was on {}", self.name, self.address))
             }
-            Some(listener) if listener.layer4.is_none() != self.door.is_some() => {
+            Some(listener) if Speaks::of(listener) != self.speaks => {
                 Some(format!("listener `{}` spoke another protocol", self.name))
             }
             Some(_) => None,

@@ -24,6 +24,25 @@ pub struct Counts {
     handshakes: AtomicUsize,
     /// Requests that passed the door and were refused by the parser behind it, unseen by the application.
     pub refused_unseen: AtomicU64,
+    /// Of UDP.
+    pub datagrams: DatagramCounts,
+}
+
+/// Datagrams of one listener.
+#[derive(Debug, Default)]
+pub struct DatagramCounts {
+    /// From clients.
+    pub received: AtomicU64,
+    /// To clients.
+    pub sent: AtomicU64,
+    /// Dropped because their client sends too many.
+    pub over_rate: AtomicU64,
+    /// Dropped because they are of no session, and none may begin.
+    pub homeless: AtomicU64,
+    /// Dropped because too many of their session wait for its backend.
+    pub over_waiting: AtomicU64,
+    /// Dropped because the system does not send them: too long, or its buffer is full.
+    pub unsent: AtomicU64,
 }
 
 impl Counts {
@@ -74,7 +93,8 @@ pub struct Slot {
 
 impl Slot {
     /// Also gives this place back.
-    pub(super) fn of_client(self, place: ClientPlace) -> Self {
+    #[must_use]
+    pub(crate) fn of_client(self, place: ClientPlace) -> Self {
         let mut slot = self;
         slot._client = Some(place);
         slot

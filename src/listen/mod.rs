@@ -6,6 +6,8 @@
 //! application (an [`HttpServerApp`](pingora::apps::HttpServerApp)), through a stream (`stream`) that gives
 //! it exactly one message, so that two parsers can never disagree about where a request ends.
 //!
+//! Sockets of UDP are bound here, too, and their datagrams counted.
+//!
 //! Before HTTP, a connection may begin with a header of the PROXY protocol and a TLS handshake (`welcome`); over TLS, or in
 //! cleartext where that is switched on, HTTP/2 may follow (`http2`), whose frames are counted as they pass (`frames`).
 //!
@@ -38,13 +40,13 @@ mod welcome;
 
 pub(crate) use accept::{accept, on_own_thread};
 pub use acceptance::{Acceptance, Accepting};
-pub use bind::{BindError, bind};
+pub use bind::{BindError, bind, bind_udp};
 pub use body_clock::BodyClock;
 pub use budget::Budget;
 pub use buffers::{Buffers, Slowest};
 pub use chunked::{BadChunk, Chunked};
 pub use connection::{Connection, ListenerFacts, Secured};
-pub use counts::{Counts, Slot};
+pub use counts::{Counts, DatagramCounts, Slot};
 pub use door::{Bounds, Door};
 pub use gather::{Files, Gathering};
 pub use head::{Framing, Head, HeadLimits, Rejection, inspect};

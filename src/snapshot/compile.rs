@@ -17,6 +17,7 @@ use crate::affinity::{
 use crate::clock::Now;
 use crate::config::Checked;
 use crate::config::checked;
+use crate::health::Knock;
 use crate::limits::{By, Prefix, Rate, RequestLimit};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::PoolIndex;
@@ -45,7 +46,7 @@ impl Snapshot {
 
 fn listener(listener: checked::Listener, logs: &Logs, earlier: Option<&ServedListener>) -> ServedListener {
     let certificates = certificates(&listener);
-    let layer4 = layer4::listener(&listener);
+    let layer4 = layer4::listener(&listener, earlier.and_then(|earlier| earlier.layer4.as_ref()));
     ServedListener {
         name: listener.name,
         routes: super::routes::table(listener.routes),
@@ -150,6 +151,10 @@ fn served(
     let says_drain =
         matches!(&config.health.check, Some(checked::Check::Http(http)) if http.drain_on.is_some());
     let (flows, connect_timeout) = (config.affinity.clients.map(layer4::flows), config.timeouts.connect);
+    let knock = match config.transport {
+        checked::Transport::Tcp => Knock::Tcp,
+        checked::Transport::Udp => Knock::Udp,
+    };
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
     let book = SessionBook::new(backends, config.affinity.learn.idle, earlier.map(|earlier| &earlier.book));
@@ -208,6 +213,7 @@ fn served(
         losses,
         flows,
         connect_timeout,
+        knock,
         room,
         meter,
     }

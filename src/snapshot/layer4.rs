@@ -1,11 +1,13 @@
 //! What listeners and pools of layer 4 have in a snapshot.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::affinity::{ClientName, FlowPolicy};
 use crate::config::checked;
+use crate::limits::{By, Prefix, Rate, RequestLimit};
 use crate::route::{HostPattern, PoolIndex, ServerNameRoute, ServerNameRoutes};
 
 /// A TCP listener, as its connections see it.
@@ -31,15 +33,41 @@ pub struct ServedTcp {
     pub user_timeout: Option<Duration>,
 }
 
+/// A UDP listener, as its sessions see it.
+#[derive(Clone, Debug)]
+pub struct ServedUdp {
+    /// Its pool.
+    pub pool: PoolIndex,
+    /// Sessions that there may be at once.
+    pub sessions: usize,
+    /// A session in which nothing passed for this long has ended.
+    pub idle: Duration,
+    /// The same for a client that has not gone on after an answer.
+    pub unproven: Duration,
+    /// How many datagrams a client may send, and what a client is.
+    pub rate: Option<(Arc<RequestLimit>, Prefix)>,
+}
+
 /// What a listener speaks at layer 4.
 #[derive(Clone, Debug)]
 pub enum ServedLayer4 {
     /// TCP.
     Tcp(ServedTcp),
+    /// UDP.
+    Udp(ServedUdp),
 }
 
-pub(super) fn listener(listener: &checked::Listener) -> Option<ServedLayer4> {
+pub(super) fn listener(listener: &checked::Listener, earlier: Option<&ServedLayer4>) -> Option<ServedLayer4> {
     match listener.layer4.clone()? {
+        checked::Layer4::Udp(checked::Udp { pool, idle, unproven, rate }) => {
+            Some(ServedLayer4::Udp(ServedUdp {
+                pool: index(pool)?,
+                sessions: listener.limits.connections,
+                idle,
+                unproven,
+                rate: rate.map(|rate| self::rate(rate, listener.limits.client, earlier)),
+            }))
+        }
         checked::Layer4::Tcp(checked::Tcp { routes, pool, first_bytes, idle, keepalive, user_timeout }) => {
             Some(ServedLayer4::Tcp(ServedTcp {
                 routes: ServerNameRoutes::new(routes.into_iter().filter_map(route).collect()),
@@ -54,6 +82,26 @@ pub(super) fn listener(listener: &checked::Listener) -> Option<ServedLayer4> {
             }))
         }
     }
+}
+
+/// The limit of the snapshot before, where it is the same: a reload forgives nobody.
+fn rate(
+    rate: checked::DatagramRate,
+    client: checked::ClientPrefix,
+    earlier: Option<&ServedLayer4>,
+) -> (Arc<RequestLimit>, Prefix) {
+    let prefix = Prefix { ipv4: client.ipv4, ipv6: client.ipv6 };
+    let (by, keys) = (By::Client(prefix), rate.keys);
+    let rate = Rate { requests: rate.datagrams, per: rate.per, burst: rate.burst };
+    let earlier = match earlier {
+        Some(ServedLayer4::Udp(earlier)) => earlier.rate.as_ref(),
+        Some(ServedLayer4::Tcp(_)) | None => None,
+    };
+    let limit = match earlier.filter(|(limit, _)| limit.is(&by, rate, keys)) {
+        Some((limit, _)) => Arc::clone(limit),
+        None => Arc::new(RequestLimit::new(by, rate, keys, rand::random())),
+    };
+    (limit, prefix)
 }
 
 fn index(pool: usize) -> Option<PoolIndex> {

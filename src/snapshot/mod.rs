@@ -22,7 +22,7 @@ mod webhook;
 pub use compression::{Coding, CodingPlace, Compression};
 pub use current::Current;
 pub use discovered::discovered;
-pub use layer4::{ServedLayer4, ServedTcp};
+pub use layer4::{ServedLayer4, ServedTcp, ServedUdp};
 pub use logs::{LogError, Logs};
 pub use room::WaitingRoom;
 pub use secrets::{Secrets, SecretsError};

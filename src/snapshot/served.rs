@@ -15,7 +15,7 @@ use super::room::WaitingRoom;
 use super::webhook::Webhook;
 use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
-use crate::health::{CheckSpec, Watched};
+use crate::health::{CheckSpec, Knock, Watched};
 use crate::limits::RequestLimit;
 use crate::names::{BackendIndex, ListenerName, PoolName, ProxyVersion};
 use crate::pool::{Backend, Pool};
@@ -62,6 +62,7 @@ impl Snapshot {
             pool: Arc::clone(&served.pool),
             check: served.check.clone(),
             hold: served.policy.suspect_hold,
+            knock: served.knock,
         };
         self.pools.iter().map(watched).collect()
     }
@@ -175,6 +176,8 @@ pub struct ServedPool {
     pub flows: Option<FlowPolicy>,
     /// For a connection to a backend.
     pub connect_timeout: Duration,
+    /// How a suspect backend is probed when nobody else has found it suspect.
+    pub knock: Knock,
     /// What its requests came to.
     pub meter: PoolMeter,
 }

@@ -124,9 +124,13 @@ fn what_is_served_is_what_the_table_says() {
         let series = if histogram { format!("{name}_count") } else { name.clone() };
         let is_it = |key: &&String| key.split('{').next() == Some(series.as_str());
         let found: Vec<_> = served.keys().filter(is_it).collect();
-        // Only a pool that shares its learned table, a listener with TLS and an access log have these.
-        let elsewhere =
-            ["steadfast_store_shared_", "steadfast_listen_certificate_", "steadfast_telemetry_log_"];
+        // Only a pool that shares its learned table, a listener with TLS, one of UDP and an access log have these.
+        let elsewhere = [
+            "steadfast_store_shared_",
+            "steadfast_listen_certificate_",
+            "steadfast_listen_datagrams",
+            "steadfast_telemetry_log_",
+        ];
         if elsewhere.iter().any(|begin| name.starts_with(begin)) {
             assert!(found.is_empty(), "{found:?}");
             continue;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use steadfast::clock::Now;
 use steadfast::lifecycle::Control;
+use steadfast::listen::Counts;
 use steadfast::snapshot::Current;
 use steadfast::{Running, Steadfast, telemetry};
 use tempfile::TempDir;
@@ -17,6 +18,8 @@ pub(crate) struct Layer4 {
     pub(crate) address: SocketAddr,
     pub(crate) control: Arc<Control>,
     pub(crate) current: Arc<Current>,
+    /// What each listener counts.
+    pub(crate) listeners: Vec<Arc<Counts>>,
     /// Connections by reason.
     pub(crate) counts: Arc<telemetry::Counts>,
     running: Option<Running>,
@@ -39,7 +42,8 @@ impl Layer4 {
         let address = bound.addresses()[0].1;
         let (control, current) = (Arc::clone(bound.control()), Arc::clone(bound.current()));
         let counts = Arc::clone(bound.counts());
-        Self { address, control, current, counts, running: Some(bound.spawn().unwrap()), folder }
+        let listeners = bound.listener_counts();
+        Self { listeners, address, control, current, counts, running: Some(bound.spawn().unwrap()), folder }
     }
 
     /// Puts another configuration in force.

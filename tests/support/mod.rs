@@ -21,3 +21,4 @@ pub(crate) mod steadfast;
 pub(crate) mod tcp;
 pub(crate) mod tls;
 pub(crate) mod tomcat;
+pub(crate) mod udp;

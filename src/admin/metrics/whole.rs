@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use super::super::app::Api;
 use crate::clock::Now;
 use crate::lifecycle::Past;
-use crate::listen::Counts;
-use crate::snapshot::{ServedListener, Snapshot};
+use crate::listen::{Counts, DatagramCounts};
+use crate::snapshot::{ServedLayer4, ServedListener, Snapshot};
 use crate::telemetry::{CodeClass, Exposition, Process, family};
 
 /// Gathers what does not belong to a pool.
@@ -17,6 +17,10 @@ pub(super) fn gather(api: &Api, snapshot: &Snapshot, to: &mut Exposition) {
     }
     for listener in &snapshot.listeners {
         certificates(listener, Now::read(), to);
+        let handle = api.listeners.iter().find(|handle| handle.name == listener.name);
+        if let (Some(ServedLayer4::Udp(_)), Some(handle)) = (&listener.layer4, handle) {
+            datagrams(handle.name.as_str(), &handle.counts.datagrams, to);
+        }
         for class in CodeClass::ALL {
             to.count(&family::ANSWERED, &[listener.name.as_str(), class.as_str()], listener.meter.of(class));
         }
@@ -40,6 +44,16 @@ fn doors(name: &str, counts: &Counts, to: &mut Exposition) {
     to.count(&family::LISTEN_REJECTED, &[name, "malformed"], of(&counts.rejected));
     to.count(&family::LISTEN_REJECTED, &[name, "slow"], of(&counts.timed_out));
     to.count(&family::LISTEN_REJECTED, &[name, "unparsed"], of(&counts.refused_unseen));
+}
+
+fn datagrams(name: &str, counts: &DatagramCounts, to: &mut Exposition) {
+    let of = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+    to.count(&family::DATAGRAMS, &[name, "received"], of(&counts.received));
+    to.count(&family::DATAGRAMS, &[name, "sent"], of(&counts.sent));
+    to.count(&family::DATAGRAMS_DROPPED, &[name, "rate"], of(&counts.over_rate));
+    to.count(&family::DATAGRAMS_DROPPED, &[name, "homeless"], of(&counts.homeless));
+    to.count(&family::DATAGRAMS_DROPPED, &[name, "waiting"], of(&counts.over_waiting));
+    to.count(&family::DATAGRAMS_DROPPED, &[name, "unsent"], of(&counts.unsent));
 }
 
 fn certificates(listener: &ServedListener, now: Now, to: &mut Exposition) {

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::listeners::collide;
 use super::{Surroundings, secrets};
-use crate::config::checked::{Admin, AdminListen, Listener, Secret};
+use crate::config::checked::{Admin, AdminListen, Layer4, Listener, Secret};
 use crate::config::model;
 use crate::config::network;
 use crate::config::read::Spanned;
@@ -63,7 +63,9 @@ fn listen(
 ) -> Option<AdminListen> {
     match listen {
         AdminListen::Tcp(address) => {
-            if let Some(other) = listeners.iter().find(|listener| collide(listener.address, address)) {
+            if let Some(other) = listeners.iter().find(|listener| {
+                !matches!(listener.layer4, Some(Layer4::Udp(_))) && collide(listener.address, address)
+            }) {
                 let message = format!("`{address}` is taken by listener `{}`", other.name);
                 around.error(Code::Duplicate, place, message, "give one of them another port");
                 return None;

@@ -1,10 +1,10 @@
 //! Layer 4: which pools it uses, and which keys mean nothing there, or nothing anywhere else.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::Surroundings;
 use super::routes::{pool, pools_of};
-use crate::config::checked::{Clients, Layer4, Tcp, TlsRoute};
+use super::{Surroundings, udp};
+use crate::config::checked::{Clients, Layer4, Tcp, TlsRoute, Transport};
 use crate::config::collections::Named;
 use crate::config::model;
 use crate::config::patterns::HostPattern;
@@ -15,18 +15,24 @@ use crate::config::words::{Protocol, Word};
 
 /// The pools that listeners of layer 4 use.
 #[derive(Debug, Default)]
-pub(super) struct Layer4Pools(HashSet<String>);
+pub(super) struct Layer4Pools(HashMap<String, Transport>);
 
 impl Layer4Pools {
     pub(super) fn has(&self, name: &Spanned<Name>) -> bool {
-        name.get().is_some_and(|Name(name)| self.0.contains(name))
+        name.get().is_some_and(|Name(name)| self.0.contains_key(name))
+    }
+
+    /// By what a pool's backends are reached.
+    pub(super) fn transport(&self, name: &Spanned<Name>) -> Transport {
+        let of = |Name(name): &Name| self.0.get(name).copied();
+        name.get().and_then(of).unwrap_or(Transport::Tcp)
     }
 }
 
 /// A key that the file may say, its place, and what to do where it means nothing.
-type Key<'m> = (bool, &'m Place, &'static str);
+pub(super) type Key<'m> = (bool, &'m Place, &'static str);
 
-fn key<'m, T>(spanned: &'m Spanned<T>, help: &'static str) -> Key<'m> {
+pub(super) fn key<'m, T>(spanned: &'m Spanned<T>, help: &'static str) -> Key<'m> {
     (spanned.given, &spanned.place, help)
 }
 
@@ -36,19 +42,29 @@ pub(super) fn pools(
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Layer4Pools {
-    let (mut layer4, mut http) = (HashSet::new(), HashSet::new());
+    let (mut layer4, mut http) = (HashMap::new(), HashSet::new());
     for listener in listeners.get().into_iter().flatten().filter_map(Spanned::get) {
         match listener.protocol.get() {
             Some(Word(Protocol::Http)) => http.extend(routed(listener)),
             Some(Word(Protocol::Tcp)) => {
-                layer4.extend(pools_named(listener).into_iter().flatten().map(|name| name.0.clone()));
+                let names = pools_named(listener).into_iter().flatten();
+                layer4.extend(names.map(|name| (name.0.clone(), Transport::Tcp)));
+            }
+            Some(Word(Protocol::Udp)) => {
+                for name in pools_named(listener).into_iter().flatten() {
+                    layer4.entry(name.0.clone()).or_insert(Transport::Udp);
+                }
             }
             None => {}
         }
     }
     for (name, pool) in pools.get().into_iter().flat_map(|Named(pools)| pools) {
         let (Some(Name(text)), Some(pool)) = (name.get(), pool.get()) else { continue };
-        match (layer4.contains(text), http.contains(text)) {
+        let transport = layer4.get(text);
+        if transport == Some(&Transport::Udp) {
+            refuse(udp::pool_keys(pool), "means nothing in a pool of UDP", around);
+        }
+        match (transport.is_some(), http.contains(text)) {
             (true, true) => {
                 let message = format!("pool `{text}` serves both `http` and layer 4");
                 let help = "sessions are kept by other means there: write two pools with the same backends";
@@ -67,7 +83,7 @@ fn routed(listener: &model::Listener) -> impl Iterator<Item = String> {
     routes.filter_map(|route| pools_of(route.get()?)).flatten().map(|name| name.0.clone())
 }
 
-fn refuse<'m>(keys: impl IntoIterator<Item = Key<'m>>, what: &str, around: &Surroundings<'_>) {
+pub(super) fn refuse<'m>(keys: impl IntoIterator<Item = Key<'m>>, what: &str, around: &Surroundings<'_>) {
     for (given, place, help) in keys {
         if given {
             around.error(Code::Conflict, place, format!("`{}` {what}", place.name()), help);
@@ -132,14 +148,25 @@ pub(super) fn listener(
     match protocol {
         Protocol::Http => {
             const NEEDS_TCP: &str = "remove it, or write `protocol: tcp`";
-            let keys =
-                [key(&listener.pool, "write `routes: [{ pool: NAME }]`"), key(&listener.tcp, NEEDS_TCP)];
+            let keys = [
+                key(&listener.pool, "write `routes: [{ pool: NAME }]`"),
+                key(&listener.tcp, NEEDS_TCP),
+                key(&listener.udp, udp::NEEDS_UDP),
+            ];
             refuse(keys, "means nothing with `protocol: http`", around);
             Some(None)
         }
         Protocol::Tcp => {
-            refuse(http_listener_keys(listener), "means nothing with `protocol: tcp`", around);
+            let mut keys = http_listener_keys(listener);
+            keys.push(key(&listener.udp, udp::NEEDS_UDP));
+            refuse(keys, "means nothing with `protocol: tcp`", around);
             tcp(listener, pools, around).map(Some)
+        }
+        Protocol::Udp => {
+            let mut keys = http_listener_keys(listener);
+            keys.extend(udp::listener_keys(listener));
+            refuse(keys, "means nothing with `protocol: udp`", around);
+            udp::udp(listener, pools, around).map(Some)
         }
     }
 }
@@ -158,7 +185,7 @@ fn http_listener_keys(listener: &model::Listener) -> Vec<Key<'_>> {
         key(&listener.compression, BYTES),
     ];
     if let Some(timeouts) = listener.timeouts.get() {
-        const IDLE: &str = "remove it, and use `tcp: { idle: … }`";
+        const IDLE: &str = "remove it, and use `tcp: { idle: … }`, or `udp: { idle: … }`";
         keys.extend([
             key(&timeouts.head, BYTES),
             key(&timeouts.body, BYTES),

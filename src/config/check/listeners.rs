@@ -31,7 +31,11 @@ pub(super) fn listeners(
     }
     let read = || listeners.iter().filter_map(Spanned::get);
     around.unique("listener name", read().filter_map(|l| Some((l.name.get()?.0.as_str(), &l.name.place))));
-    addresses(read().map(|listener| &listener.address), around);
+    for udp in [false, true] {
+        let speaks =
+            |listener: &&model::Listener| udp == matches!(listener.protocol.get(), Some(Word(Protocol::Udp)));
+        addresses(read().filter(speaks).map(|listener| &listener.address), around);
+    }
     unused_pools(&listeners, pools, around);
     all(listeners.into_iter().map(|listener| self::listener(listener, pools, access_log, around)))
 }
@@ -118,7 +122,7 @@ fn listener(
         ..
     } = listener;
     let routes = match protocol.value {
-        Some(Word(Protocol::Tcp)) => Some(Vec::new()),
+        Some(Word(Protocol::Tcp | Protocol::Udp)) => Some(Vec::new()),
         // Where it is a slip, what the routes say is still looked at.
         None if !routes.given => None,
         Some(Word(Protocol::Http)) | None => routes::routes(routes, pools, around),
@@ -129,7 +133,7 @@ fn listener(
     let proxy_protocol = self::proxy_protocol(proxy_protocol, around);
     let access_log = match access_log.get() {
         // A line is made of a request.
-        Some(None) if matches!(protocol.value, Some(Word(Protocol::Tcp))) => Some(None),
+        Some(None) if matches!(protocol.value, Some(Word(Protocol::Tcp | Protocol::Udp))) => Some(None),
         Some(None) => Some(log_of_all.cloned()),
         Some(Some(_)) | None => super::log::access_log(access_log, around),
     };

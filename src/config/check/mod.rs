@@ -24,6 +24,7 @@ mod shadow;
 mod shared;
 mod template;
 mod tls;
+mod udp;
 mod waiting_room;
 
 use std::cell::RefCell;

@@ -68,6 +68,7 @@ fn pool(
     let discovered = discovery.value.as_ref().is_none_or(Option::is_some);
     let backends = self::backends(backends, discovered, around);
     let discovery = discovery::discovery(discovery, around);
+    let transport = layer4.transport(&name);
     let affinity = affinity::affinity(affinity, layer4.has(&name), around);
     let health = health::health(health, around);
     let encrypted = !matches!(tls.get(), Some(None));
@@ -83,6 +84,7 @@ fn pool(
         affinity: affinity?,
         health: health?,
         tls: tls?,
+        transport,
         http: http?,
         proxy_protocol: proxy_protocol.value?.map(|Word(version)| version),
         timeouts: self::timeouts(timeouts)?,

@@ -9,6 +9,8 @@ use super::HostPattern;
 pub enum Layer4 {
     /// TCP.
     Tcp(Tcp),
+    /// UDP.
+    Udp(Udp),
 }
 
 /// A TCP listener's own settings.
@@ -26,6 +28,41 @@ pub struct Tcp {
     pub keepalive: Option<Duration>,
     /// How long what was sent may stay unconfirmed; `None`: as the system has it.
     pub user_timeout: Option<Duration>,
+}
+
+/// A UDP listener's own settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Udp {
+    /// The pool: an index into [`Checked::pools`](super::Checked::pools).
+    pub pool: usize,
+    /// A session in which no datagram passed for this long has ended. Default 1 min.
+    pub idle: Duration,
+    /// The same for a client that has not gone on after an answer. Default 10 s.
+    pub unproven: Duration,
+    /// How many datagrams a client may send; `None`: no bound.
+    pub rate: Option<DatagramRate>,
+}
+
+/// How many datagrams a client may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatagramRate {
+    /// So many…
+    pub datagrams: u32,
+    /// …in this time, on average. Default 1 s.
+    pub per: Duration,
+    /// At once after a pause. Default `datagrams`.
+    pub burst: u32,
+    /// Clients that are told apart. Default 100 000.
+    pub keys: usize,
+}
+
+/// By what the backends of a pool are reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP, at least besides.
+    Tcp,
+    /// UDP alone.
+    Udp,
 }
 
 /// Which TLS connections go to a pool.

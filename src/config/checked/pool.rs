@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Affinity, Discovery, Drain, Health, HttpVersion, PoolTls, Removal, WaitingRoom};
+use super::{Affinity, Discovery, Drain, Health, HttpVersion, PoolTls, Removal, Transport, WaitingRoom};
 use crate::names::{BackendId, PoolName, ProxyVersion};
 
 /// Backends that serve the same application.
@@ -25,6 +25,8 @@ pub struct Pool {
     pub health: Health,
     /// TLS towards backends, unless they are spoken to in cleartext.
     pub tls: Option<PoolTls>,
+    /// By what they are reached.
+    pub transport: Transport,
     /// What is spoken to them.
     pub http: HttpVersion,
     /// How they are told of the client before anything else, if so.

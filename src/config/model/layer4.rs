@@ -25,6 +25,33 @@ keys! {
 }
 
 keys! {
+    /// How sessions of a `udp` listener are kept: one for each client address and port.
+    struct Udp {
+        /// A session in which no datagram passed in either direction for this long has ended.
+        idle: Time = "1m",
+        /// The same for a client whose address nothing speaks for yet: it has not gone on after an answer. Where sessions are as
+        /// many as they may be, such a one gives way to a new one, the oldest first.
+        unproven: Time = "10s",
+        /// How many datagrams a client may send; further ones are dropped. null: no bound.
+        rate: Option<DatagramRate> = "null",
+    }
+}
+
+keys! {
+    /// How many datagrams a client may send.
+    struct DatagramRate {
+        /// Datagrams in the time `per`, on average.
+        datagrams: Whole<1, 100_000_000>,
+        /// The time in which so many may come.
+        per: Time = "1s",
+        /// Datagrams at once after a pause; null: as many as `datagrams`.
+        burst: Option<Whole<1, 100_000_000>> = "null",
+        /// Clients that are told apart, in 16 bytes each; beyond, those that sent least are forgotten first.
+        keys: Whole<64, 100_000_000> = "100000",
+    }
+}
+
+keys! {
     /// At layer 4: clients are told apart by their address. A client stays with its backend.
     struct SourceAddress {
         /// Bits of an IPv4 address that count: with 24, all of 192.0.2.0/24 is one client.

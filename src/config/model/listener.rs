@@ -2,7 +2,7 @@
 
 use super::{
     AccessLog, Buffer, Compression, Headers, Http2, ListenerTls, ProxyProtocol, RequestLimit, Route, Tcp,
-    TlsRoute,
+    TlsRoute, Udp,
 };
 use crate::config::collections::Keyed;
 use crate::config::network::{Address, Network, StatusClass};
@@ -16,7 +16,7 @@ keys! {
     struct Listener {
         /// Its name in log and metrics, unique.
         name: Name,
-        /// What is spoken here: `http`, or any protocol over `tcp`.
+        /// What is spoken here: `http`, or any protocol over `tcp` or `udp`.
         protocol: Word<Protocol> = "http",
         /// IP address and port to listen on, such as `0.0.0.0:8080` or `[::]:8080`.
         address: Address,
@@ -49,10 +49,13 @@ keys! {
         /// For `tcp`: where TLS connections go that are passed through, by what their first message says in the clear; the first
         /// that takes one. TLS is not ended, and every byte goes on as it came.
         tls_routes: Vec<Spanned<TlsRoute>> = "[]",
-        /// For `tcp`: the pool of every connection, or of those that `tls_routes` does not take; null: they are closed.
+        /// For `tcp`: the pool of every connection, or of those that `tls_routes` does not take; null: they are closed. For `udp`:
+        /// the pool.
         pool: Option<Name> = "null",
         /// For `tcp`: how connections are kept.
         tcp: Tcp = "{}",
+        /// For `udp`: how sessions are kept.
+        udp: Udp = "{}",
     }
 }
 
@@ -67,7 +70,7 @@ keys! {
         uri_bytes: Bytes = "16KiB",
         /// The request's body; more is answered with 413; null: no bound.
         body_bytes: Option<Bytes> = "null",
-        /// Connections that are open at once; further ones are closed.
+        /// Connections that are open at once; further ones are closed. For `udp`: sessions.
         connections: Whole<1, 10_000_000> = "100000",
         /// Connections that one client address has open at once; further ones are closed. `trusted_proxies` are not counted;
         /// null: no bound.

@@ -33,7 +33,7 @@ pub(super) use compression::Compression;
 pub(super) use discovery::{BackendFile, Discovery, Dns};
 pub(super) use headers::Headers;
 pub(super) use health::{DrainOn, Health, HttpCheck, Passive, TcpCheck};
-pub(super) use layer4::{SourceAddress, Tcp, TlsRoute};
+pub(super) use layer4::{DatagramRate, SourceAddress, Tcp, TlsRoute, Udp};
 pub(super) use limits::RequestLimit;
 pub(super) use listener::{Limits, Listener, Timeouts};
 pub(super) use log::{AccessLog, Journald, LogFile, Syslog};

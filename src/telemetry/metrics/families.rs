@@ -90,6 +90,10 @@ families! {
         "Connections that were closed at once because too many were open.";
     LISTEN_REJECTED: Counter "steadfast_listen_requests_rejected" in "requests" [listener, reason]
         "Requests that the front door refused: malformed, slow (the head took too long), unparsed (refused by the parser behind the door).";
+    DATAGRAMS: Counter "steadfast_listen_datagrams" in "datagrams" [listener, direction]
+        "Datagrams of UDP: received from clients, sent to them.";
+    DATAGRAMS_DROPPED: Counter "steadfast_listen_datagrams_dropped" in "datagrams" [listener, reason]
+        "Datagrams that were dropped: rate (their client sends too many), homeless (of no session, and none may begin), waiting (too many of their session wait for its backend), unsent (too long, or the system has no room).";
 
     CERTIFICATE: Gauge "steadfast_listen_certificate_expiry_timestamp_seconds" in "seconds since 1970" [listener, position, name]
         "When a certificate ends, by its position in the configuration, from 0, and its first name.";

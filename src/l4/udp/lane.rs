@@ -1,0 +1,264 @@
+//! One listening socket and its clients' sessions, on one thread.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pingora::server::ShutdownWatch;
+use quinn_udp::UdpSocketState;
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+use super::batch::{self, Batch, Datagrams, Origin, is_full};
+use super::relay::{self, keep};
+use super::session::{Kept, Session};
+use super::sessions::{Key, Sessions};
+use super::stay::{Stay, served_by};
+use crate::clock::Now;
+use crate::l4::gate::Gate;
+use crate::listen::Accepting;
+use crate::snapshot::ServedUdp;
+
+/// From one look to the next whether the last session has ended.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// One listening socket and its clients' sessions.
+pub(super) struct Lane {
+    pub(super) gate: Arc<Gate>,
+    socket: UdpSocket,
+    state: UdpSocketState,
+    /// Whether clients may have written to any of several addresses.
+    any: bool,
+    sessions: RefCell<Sessions>,
+    batch: Rc<RefCell<Batch>>,
+}
+
+impl Lane {
+    /// On the thread that is to read it; `batch` is that thread's.
+    ///
+    /// # Errors
+    /// The socket cannot be prepared.
+    pub(super) fn new(
+        socket: std::net::UdpSocket,
+        gate: Arc<Gate>,
+        batch: Rc<RefCell<Batch>>,
+    ) -> io::Result<Self> {
+        let socket = UdpSocket::from_std(socket)?;
+        let state = UdpSocketState::new((&socket).into())?;
+        let local = socket.local_addr()?;
+        batch::allow_fragments(&socket, local.is_ipv4());
+        Ok(Self {
+            gate,
+            socket,
+            state,
+            any: local.ip().is_unspecified(),
+            sessions: RefCell::default(),
+            batch,
+        })
+    }
+
+    /// Reads until the server has stopped, or the listener was closed, and all sessions have ended.
+    pub(super) async fn run(self: Rc<Self>, mut shutdown: ShutdownWatch) {
+        let mut acceptance = self.gate.facts.acceptance.subscribe();
+        let (mut stopping, mut hurried) = (false, false);
+        loop {
+            let asked = *acceptance.borrow_and_update();
+            let accepting = if stopping && asked == Accepting::Yes { Accepting::Closing } else { asked };
+            let ending = accepting != Accepting::Yes;
+            if ending {
+                if !std::mem::replace(&mut hurried, true) {
+                    self.hurry();
+                }
+                if (stopping || accepting == Accepting::Closing) && self.sessions.borrow().is_empty() {
+                    return;
+                }
+            }
+            tokio::select! {
+                // Another process reads it while this one pauses.
+                readable = self.socket.readable(), if accepting != Accepting::Paused => {
+                    if let Err(error) = readable {
+                        return log::error!("{}: cannot receive: {error}", self.gate.facts.name);
+                    }
+                    let before = self.sessions.borrow().begun();
+                    self.receive(!ending);
+                    if self.sessions.borrow().begun() != before {
+                        // They are served before more of them come: in a flood they would give way unheard.
+                        tokio::task::yield_now().await;
+                    }
+                }
+                _ = acceptance.changed() => {}
+                _ = shutdown.wait_for(|stopping| *stopping), if !stopping => stopping = true,
+                () = tokio::time::sleep(LOOK), if ending => {}
+            }
+        }
+    }
+
+    /// Nobody new comes: a session that is silent now has ended.
+    fn hurry(&self) {
+        let snapshot = self.gate.current.load();
+        let Some((listener, _)) = served_by(self, &snapshot) else { return };
+        for session in self.sessions.borrow().all() {
+            if let Some(stay) = session.stay() {
+                stay.keep_for(listener.unproven);
+            }
+        }
+    }
+
+    fn receive(self: &Rc<Self>, newcomers: bool) {
+        let snapshot = self.gate.current.load();
+        let Some((listener, _)) = served_by(self, &snapshot) else { return };
+        let batch = Rc::clone(&self.batch);
+        let mut batch = batch.borrow_mut();
+        let received =
+            self.socket.try_io(Interest::READABLE, || batch.receive((&self.socket).into(), &self.state));
+        match received {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => return log::debug!("{}: cannot receive: {error}", self.gate.facts.name),
+        }
+        let now = Now::read();
+        for (origin, datagrams) in batch.received() {
+            self.arrived(origin, datagrams, listener, newcomers, now);
+        }
+    }
+
+    fn arrived(
+        self: &Rc<Self>,
+        origin: Origin,
+        datagrams: Datagrams<'_>,
+        listener: &ServedUdp,
+        newcomers: bool,
+        now: Now,
+    ) {
+        let counts = &self.gate.counts.datagrams;
+        counts.received.fetch_add(number(datagrams.count()), Ordering::Relaxed);
+        let Some(datagrams) = self.within_rate(origin, datagrams, listener, now) else { return };
+        // Nobody could be answered there.
+        if origin.from.port() == 0 {
+            return;
+        }
+        let key = Key { client: origin.from, local: origin.to.filter(|to| self.any && is_one_host(*to)) };
+        let known = self.sessions.borrow().find(&key).map(Rc::clone);
+        let session = match known {
+            Some(session) => session,
+            None => {
+                let begun = newcomers.then(|| self.begin(key, listener.sessions)).flatten();
+                let Some(session) = begun else {
+                    counts.homeless.fetch_add(number(datagrams.count()), Ordering::Relaxed);
+                    return;
+                };
+                session
+            }
+        };
+        if session.take(datagrams, counts)
+            && let Some(stay) = session.stay()
+        {
+            session.set_proven();
+            stay.prove(self, now);
+        }
+    }
+
+    /// As many of them as their client may send.
+    fn within_rate<'b>(
+        &self,
+        origin: Origin,
+        datagrams: Datagrams<'b>,
+        listener: &ServedUdp,
+        now: Now,
+    ) -> Option<Datagrams<'b>> {
+        let Some((limit, prefix)) = &listener.rate else { return Some(datagrams) };
+        let all = datagrams.count();
+        let passed = (0..all).take_while(|_| limit.client(*prefix, origin.from.ip(), now).is_ok()).count();
+        self.gate.counts.datagrams.over_rate.fetch_add(number(all - passed), Ordering::Relaxed);
+        datagrams.first(passed)
+    }
+
+    /// Begins a session, unless there are as many as there may be; one that has proven nothing gives way.
+    fn begin(self: &Rc<Self>, key: Key, limit: usize) -> Option<Rc<Session>> {
+        let gate = &self.gate;
+        let slot = gate.counts.enter(limit).or_else(|| {
+            self.sessions.borrow_mut().give_way()?.give_up();
+            gate.counts.enter(limit)
+        })?;
+        let slot = slot.of_client(gate.facts.clients.enter(key.client.ip())?);
+        let session = self.sessions.borrow_mut().begin(key, |number| Session::new(key, number, slot));
+        let task = tokio::task::spawn_local(relay::run(Rc::clone(self), Rc::clone(&session)));
+        session.is_run_by(task.abort_handle());
+        Some(session)
+    }
+
+    /// A session has ended.
+    pub(super) fn end(&self, session: &Session) {
+        self.sessions.borrow_mut().end(session.key(), session.number());
+    }
+
+    /// Sends the client what the backend has sent; gives what the system has no room for at the moment.
+    ///
+    /// # Errors
+    /// The backend has sent nothing, or refuses what it was sent.
+    pub(super) fn bring(&self, session: &Session, stay: &Stay) -> io::Result<Vec<Kept>> {
+        let mut batch = self.batch.borrow_mut();
+        stay.upstream().receive(&mut batch)?;
+        let (now, mut held) = (Now::read(), Vec::new());
+        for (_, datagrams) in batch.received() {
+            stay.received(datagrams, now);
+            // In order: nothing overtakes what is held.
+            if !held.is_empty() {
+                keep(datagrams, &mut held);
+            } else if let Err(unsent) = batch::send(&self.socket, &self.state, self.back(session), datagrams)
+            {
+                if is_full(&unsent.error) {
+                    keep(unsent.rest, &mut held);
+                    continue;
+                }
+                self.unsent(unsent.rest.count());
+            }
+            self.gate.counts.datagrams.sent.fetch_add(number(datagrams.count()), Ordering::Relaxed);
+        }
+        Ok(held)
+    }
+
+    /// Sends the client a datagram as soon as the system has room for it.
+    pub(super) async fn bring_later(&self, session: &Session, held: &Kept) {
+        let send = || {
+            let sent = batch::send(&self.socket, &self.state, self.back(session), held.as_datagrams());
+            sent.map_err(|unsent| unsent.error)
+        };
+        loop {
+            if self.socket.writable().await.is_err() {
+                return self.unsent(1);
+            }
+            match self.socket.try_io(Interest::WRITABLE, send) {
+                Ok(()) => {
+                    self.gate.counts.datagrams.sent.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return self.unsent(1),
+            }
+        }
+    }
+
+    fn unsent(&self, count: usize) {
+        self.gate.counts.datagrams.unsent.fetch_add(number(count), Ordering::Relaxed);
+    }
+
+    /// The way back: from the address that the client has written to.
+    fn back(&self, session: &Session) -> Origin {
+        Origin { from: session.key().client, to: session.key().local }
+    }
+}
+
+/// Whether one can send from this address: not from one that many hosts listen to.
+fn is_one_host(address: IpAddr) -> bool {
+    let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    !broadcast && !address.is_multicast() && !address.is_unspecified()
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

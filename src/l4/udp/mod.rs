@@ -1,0 +1,17 @@
+//! UDP: a session for each client address and port, from its first datagram until it is silent.
+//!
+//! Each listening socket is read by one thread ([`lane`]), which has the sessions of its clients to itself ([`sessions`]): no
+//! lock on the way of a datagram. A session ([`session`]) decides once where it goes, as a connection of TCP does, and has
+//! a connected socket to its backend ([`upstream`]), so that the kernel tells it what belongs to it, and when nobody is
+//! there. Answers leave from the socket that the client wrote to. Datagrams are received and sent many at a time ([`batch`]).
+
+mod batch;
+mod lane;
+mod relay;
+mod session;
+mod sessions;
+mod stay;
+mod threads;
+mod upstream;
+
+pub(super) use threads::serve;

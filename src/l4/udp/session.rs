@@ -1,0 +1,232 @@
+//! One session: what its client sends goes to its backend, or waits until it has one.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use quinn_udp::EcnCodepoint;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::batch::{Datagrams, is_refusal};
+use super::sessions::Key;
+use super::stay::Stay;
+use crate::listen::{DatagramCounts, Slot};
+
+/// What may wait for a backend: the first flight of a handshake, or some queries.
+const WAITING: usize = 32;
+const WAITING_BYTES: usize = 64 << 10;
+
+/// One session.
+pub(super) struct Session {
+    key: Key,
+    number: u64,
+    way: RefCell<Way>,
+    /// Whether the backend has refused what was sent, and the bell that is rung then.
+    refused: Cell<bool>,
+    bell: Notify,
+    /// Its place among the listener's sessions.
+    slot: Cell<Option<Slot>>,
+    /// Whether its client has gone on after an answer.
+    proven: Cell<bool>,
+    task: OnceCell<AbortHandle>,
+}
+
+/// Where a client's datagrams go.
+enum Way {
+    /// Nowhere yet.
+    Waiting(Waiting),
+    /// To a backend.
+    Through(Rc<Stay>),
+}
+
+/// Datagrams that wait for a backend.
+#[derive(Default)]
+pub(super) struct Waiting {
+    datagrams: VecDeque<Kept>,
+    bytes: usize,
+}
+
+/// A datagram that is kept for a while.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) bytes: Vec<u8>,
+    pub(super) ecn: Option<EcnCodepoint>,
+}
+
+impl Kept {
+    pub(super) fn as_datagrams(&self) -> Datagrams<'_> {
+        Datagrams::one(&self.bytes, self.ecn)
+    }
+}
+
+impl Waiting {
+    /// Keeps datagrams; gives how many found no room.
+    fn add(&mut self, datagrams: Datagrams<'_>) -> u64 {
+        let mut lost = 0;
+        for bytes in datagrams.each() {
+            let full = self.datagrams.len() >= WAITING || self.bytes + bytes.len() > WAITING_BYTES;
+            if full && !self.datagrams.is_empty() {
+                lost += 1;
+                continue;
+            }
+            self.bytes += bytes.len();
+            self.datagrams.push_back(Kept { bytes: bytes.to_vec(), ecn: datagrams.ecn });
+        }
+        lost
+    }
+
+    /// Puts one before all others.
+    fn put_first(&mut self, first: Kept) {
+        self.bytes += first.bytes.len();
+        self.datagrams.push_front(first);
+    }
+}
+
+impl Session {
+    pub(super) fn new(key: Key, number: u64, slot: Slot) -> Self {
+        Self {
+            key,
+            number,
+            way: RefCell::new(Way::Waiting(Waiting::default())),
+            refused: Cell::new(false),
+            bell: Notify::new(),
+            slot: Cell::new(Some(slot)),
+            proven: Cell::new(false),
+            task: OnceCell::new(),
+        }
+    }
+
+    pub(super) fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven.get()
+    }
+
+    pub(super) fn set_proven(&self) {
+        self.proven.set(true);
+    }
+
+    /// What ends it.
+    pub(super) fn is_run_by(&self, task: AbortHandle) {
+        let _ = self.task.set(task);
+    }
+
+    pub(super) fn task(&self) -> Option<&AbortHandle> {
+        self.task.get()
+    }
+
+    /// Gives its place to another one at once.
+    pub(super) fn give_up(&self) {
+        self.slot.take();
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+
+    /// Waits until the backend has refused what was sent.
+    pub(super) async fn refused(&self) {
+        while !self.refused.take() {
+            self.bell.notified().await;
+        }
+    }
+
+    /// The stay at a backend, if it has one.
+    pub(super) fn stay(&self) -> Option<Rc<Stay>> {
+        match &*self.way.borrow() {
+            Way::Waiting(_) => None,
+            Way::Through(stay) => Some(Rc::clone(stay)),
+        }
+    }
+
+    /// Takes what its client has sent; gives whether the client has thereby proven its address.
+    pub(super) fn take(&self, datagrams: Datagrams<'_>, counts: &DatagramCounts) -> bool {
+        let mut way = self.way.borrow_mut();
+        let stay = match &mut *way {
+            Way::Through(stay) => Rc::clone(stay),
+            Way::Waiting(waiting) => {
+                counts.over_waiting.fetch_add(waiting.add(datagrams), Ordering::Relaxed);
+                return false;
+            }
+        };
+        match stay.send(datagrams) {
+            Ok(()) => {}
+            Err(unsent) if is_refusal(&unsent.error) => {
+                // The word is about what was sent before; this was not sent at all.
+                *way = Way::Waiting(recalled(&stay, Some(unsent.rest)));
+                self.refused.set(true);
+                self.bell.notify_one();
+            }
+            Err(unsent) => {
+                let count = u64::try_from(unsent.rest.count()).unwrap_or(u64::MAX);
+                counts.unsent.fetch_add(count, Ordering::Relaxed);
+            }
+        }
+        !self.proven.get() && stay.has_answered()
+    }
+
+    /// Its backend has refused it: what comes waits until it has one again.
+    pub(super) fn wait(&self) {
+        self.refused.set(false);
+        let mut way = self.way.borrow_mut();
+        if let Way::Through(stay) = &*way {
+            *way = Way::Waiting(recalled(&Rc::clone(stay), None));
+        }
+    }
+
+    /// It has a backend: what waits goes there, and all that comes.
+    pub(super) fn go_through(&self, stay: &Rc<Stay>, counts: &DatagramCounts) {
+        let before = self.way.replace(Way::Through(Rc::clone(stay)));
+        let Way::Waiting(Waiting { mut datagrams, .. }) = before else { return };
+        if datagrams.len() == 1
+            && let Some(only) = datagrams.pop_front()
+        {
+            self.take(only.as_datagrams(), counts);
+            // Unless it was refused at once.
+            if self.stay().is_some() {
+                stay.keep_first(only);
+            }
+            return;
+        }
+        for kept in datagrams {
+            self.take(kept.as_datagrams(), counts);
+        }
+    }
+}
+
+/// What has to go out again, or for the first time.
+fn recalled(stay: &Stay, unsent: Option<Datagrams<'_>>) -> Waiting {
+    let mut waiting = Waiting::default();
+    if let Some(unsent) = unsent {
+        waiting.add(unsent);
+    }
+    // The only one that was sent is the one that was refused.
+    if let Some(first) = stay.take_first() {
+        waiting.put_first(first);
+    }
+    waiting
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_and_one_long_datagram_always_fits() {
+        let mut waiting = Waiting::default();
+        let long = vec![0; WAITING_BYTES + 1];
+        assert_eq!(waiting.add(Datagrams::one(&long, None)), 0);
+        assert_eq!(waiting.add(Datagrams::one(b"x", None)), 1);
+        let mut waiting = Waiting::default();
+        let many = Datagrams { bytes: &[0; 100], stride: 1, ecn: None };
+        assert_eq!(waiting.add(many), 100 - 32);
+        assert_eq!((waiting.datagrams.len(), waiting.bytes), (WAITING, WAITING));
+    }
+}
