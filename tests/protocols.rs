@@ -9,3 +9,7 @@ mod support;
 #[cfg(test)]
 #[path = "protocols/real.rs"]
 mod real;
+
+#[cfg(test)]
+#[path = "protocols/transparent.rs"]
+mod transparent;

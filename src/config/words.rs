@@ -6,8 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value as Json;
 
 use super::checked::{
-    self, AffinityMode, Algorithm, BackendState, ClientName, FirstContact, HttpVersion, Insert, LimitBy,
-    OnLostBackend, Removal, SameSite, Toggle,
+    self, AffinityMode, Algorithm, BackendState, ClientName, ConnectsFrom, FirstContact, HttpVersion, Insert,
+    LimitBy, OnLostBackend, Removal, SameSite, Toggle,
 };
 use super::read::{Cursor, Read};
 use super::report::{Code, nearest};
@@ -232,6 +232,10 @@ impl Words for OnEmpty {
 
 impl Words for Removal {
     const WORDS: &'static [(&'static str, Self)] = &[("drain", Self::Drain), ("at_once", Self::AtOnce)];
+}
+
+impl Words for ConnectsFrom {
+    const WORDS: &'static [(&'static str, Self)] = &[("balancer", Self::Balancer), ("client", Self::Client)];
 }
 
 impl Words for OnLostBackend {

@@ -189,10 +189,11 @@ pub(super) fn not_connected(error: &io::Error) -> Observation {
     if is_our_shortage(error) { Observation::Untried } else { Observation::Unreachable }
 }
 
-/// Whether a connection failed because descriptors, ports or memory of our own have run out: that must not take every
+/// Whether a connection failed because descriptors, ports or memory of our own have run out, or a privilege is missing: that must not take every
 /// backend down at once.
 pub fn is_our_shortage(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::OutOfMemory)
+    use io::ErrorKind::{AddrNotAvailable, OutOfMemory, PermissionDenied};
+    matches!(error.kind(), AddrNotAvailable | OutOfMemory | PermissionDenied)
         || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::EAGAIN))
 }
 

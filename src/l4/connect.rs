@@ -1,13 +1,13 @@
 //! The connection to the backend: to the chosen one, or, after a failure, to whom is decided then.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use rustix::net::sockopt::set_tcp_user_timeout;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::choose::{admit, settle};
@@ -48,10 +48,12 @@ pub(super) enum NotConnected {
 pub(super) async fn connect(
     served: &Arc<ServedPool>,
     flow: &Flow,
+    client: IpAddr,
     listener: &ServedTcp,
     now: Now,
 ) -> Result<Connected, NotConnected> {
     let mut now = now;
+    let from = served.from_client.then(|| client.to_canonical());
     let (arrived, mut retries) = (Stamp::read(), 0);
     loop {
         let decision = settle(served, flow, now).await.map_err(NotConnected::Refused)?;
@@ -60,7 +62,7 @@ pub(super) async fn connect(
             return Err(NotConnected::Refused(Refusal::NoBackend));
         };
         let placed = Stamp::read();
-        match open(backend.address(), listener, served.connect_timeout).await {
+        match open(backend.address(), from, listener, served.connect_timeout).await {
             Ok(stream) => {
                 let (queue, connect) = (placed.since(arrived), Stamp::read().since(placed));
                 let times = Times { queue: Some(queue), connect: Some(connect), ..Times::default() };
@@ -85,14 +87,41 @@ pub(super) async fn connect(
     }
 }
 
-async fn open(address: SocketAddr, listener: &ServedTcp, limit: Duration) -> io::Result<TcpStream> {
-    let Ok(connected) = timeout(limit, TcpStream::connect(address)).await else {
+async fn open(
+    address: SocketAddr,
+    from: Option<IpAddr>,
+    listener: &ServedTcp,
+    limit: Duration,
+) -> io::Result<TcpStream> {
+    let connecting = async {
+        match from {
+            Some(from) if from.is_ipv4() == address.is_ipv4() => connect_from(from, address).await,
+            // Nobody has an address of the other family.
+            Some(_) | None => TcpStream::connect(address).await,
+        }
+    };
+    let Ok(connected) = timeout(limit, connecting).await else {
         return Err(io::ErrorKind::TimedOut.into());
     };
     let stream = connected?;
     let _ = stream.set_nodelay(true);
     options(&stream, listener);
     Ok(stream)
+}
+
+/// Connects from an address that need not be ours: what is sent back to it must come by here.
+async fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let options = SockRef::from(&socket);
+    let allowed =
+        if to.is_ipv4() { options.set_ip_transparent_v4(true) } else { options.set_ip_transparent_v6(true) };
+    if let Err(error) = allowed {
+        static SAID: Once = Once::new();
+        SAID.call_once(|| log::error!("`source: client` takes the capability CAP_NET_ADMIN: {error}"));
+        return Err(error);
+    }
+    socket.bind(SocketAddr::new(from, 0))?;
+    socket.connect(to).await
 }
 
 /// What the listener wants of both sides' sockets. None of it is worth a connection.

@@ -61,7 +61,7 @@ impl Gate {
         };
         let Some(served) = snapshot.pool(pool) else { return };
         let Some(flow) = flow(served, &ends, &mut first, &mut client).await else { return };
-        match connect(served, &flow, listener, arrival.now).await {
+        match connect(served, &flow, ends.client.ip(), listener, arrival.now).await {
             Ok(mut connected) => {
                 if greet(&mut connected, served, &ends, &first.into_bytes()).await.is_some() {
                     self.join(client, connected, served, listener, flow, slot, arrival);

@@ -129,6 +129,7 @@ fn served(
     let peers = config.backends.iter().map(|backend| peer(&config, backend)).collect();
     let (tunnel, grpc) = (config.timeouts.tunnel, config.http != checked::HttpVersion::H1);
     let proxy_protocol = config.proxy_protocol;
+    let from_client = config.source == checked::ConnectsFrom::Client;
     let retries = RetryPolicy {
         attempts: config.retries.attempts,
         on_connect: config.retries.on_connect,
@@ -205,6 +206,7 @@ fn served(
         tunnel,
         grpc,
         proxy_protocol,
+        from_client,
         retries,
         check,
         kept,

@@ -158,6 +158,8 @@ pub struct ServedPool {
     pub grpc: bool,
     /// How backends are told of the client before anything else, if so.
     pub proxy_protocol: Option<ProxyVersion>,
+    /// Whether connections of layer 4 come from the client's address.
+    pub from_client: bool,
     /// When a request is tried again.
     pub retries: RetryPolicy,
     /// Its active check.

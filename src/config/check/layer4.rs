@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::routes::{pool, pools_of};
 use super::{Surroundings, udp};
-use crate::config::checked::{Clients, Layer4, Tcp, TlsRoute, Transport};
+use crate::config::checked::{Clients, ConnectsFrom, Layer4, Tcp, TlsRoute, Transport};
 use crate::config::collections::Named;
 use crate::config::model;
 use crate::config::patterns::HostPattern;
@@ -78,6 +78,26 @@ pub(super) fn pools(
     Layer4Pools(layer4)
 }
 
+/// Whoever is to come from clients' addresses must keep the privilege to do so.
+pub(super) fn source_suits_user(
+    pools: &Spanned<Named<model::Pool>>,
+    server: &Spanned<model::Server>,
+    around: &Surroundings<'_>,
+) {
+    let user = server.get().and_then(|server| server.user.get()?.as_ref());
+    if user.is_none() {
+        return;
+    }
+    for (_, pool) in pools.get().into_iter().flat_map(|Named(pools)| pools) {
+        let Some(source) = pool.get().map(|pool| &pool.source) else { continue };
+        if let Some(Word(ConnectsFrom::Client)) = source.get() {
+            let message = "`source: client` takes a privilege that `server.user` gives up";
+            let help = "remove `server.user`, and let the service manager start Steadfast as that user, with CAP_NET_ADMIN";
+            around.error(Code::Conflict, &source.place, message, help);
+        }
+    }
+}
+
 fn routed(listener: &model::Listener) -> impl Iterator<Item = String> {
     let routes = listener.routes.get().into_iter().flatten();
     routes.filter_map(|route| pools_of(route.get()?)).flatten().map(|name| name.0.clone())
@@ -130,7 +150,10 @@ fn http_keys(pool: &model::Pool) -> Vec<Key<'_>> {
 
 fn layer4_keys(pool: &model::Pool) -> Vec<Key<'_>> {
     let help = "remove it: `first_contact: client` places new clients by their address, and their sessions are kept by cookies";
-    let mut keys = Vec::new();
+    let mut keys = vec![key(
+        &pool.source,
+        "remove it: `X-Forwarded-For` and `proxy_protocol` tell backends of the client",
+    )];
     if let Some(affinity) = pool.affinity.get() {
         keys.extend([key(&affinity.source_address, help), key(&affinity.client_name, help)]);
     }

@@ -121,6 +121,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let access_log = log::access_log(access_log, around);
     let of_all = access_log.clone().flatten();
     let layer4 = layer4::pools(&listeners, &pools, around);
+    layer4::source_suits_user(&pools, &server, around);
     let listeners = listeners::listeners(listeners, &pools, of_all.as_ref(), around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
     let webhook = alerts::webhook(alerts, around);

@@ -60,6 +60,7 @@ fn pool(
         limits,
         waiting_room,
         proxy_protocol,
+        source,
         removal,
         drain,
     } = pool;
@@ -87,6 +88,7 @@ fn pool(
         transport,
         http: http?,
         proxy_protocol: proxy_protocol.value?.map(|Word(version)| version),
+        source: source.value?.0,
         timeouts: self::timeouts(timeouts)?,
         retries: self::retries(retries)?,
         limits: self::limits(limits)?,

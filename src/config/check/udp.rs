@@ -28,7 +28,7 @@ pub(super) fn listener_keys(listener: &model::Listener) -> Vec<Key<'_>> {
 
 /// The same of a pool.
 pub(super) fn pool_keys(pool: &model::Pool) -> Vec<Key<'_>> {
-    let mut keys = vec![key(&pool.proxy_protocol, CONNECTIONS)];
+    let mut keys = vec![key(&pool.proxy_protocol, CONNECTIONS), key(&pool.source, CONNECTIONS)];
     let affinity = pool.affinity.get();
     keys.extend(
         affinity.map(|affinity| {

@@ -38,7 +38,9 @@ pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, List
 pub use self::log::{
     AccessLog, Facility, LogDestination, LogFormat, LogPiece, Matter, Rotation, SyslogAddress,
 };
-pub use self::pool::{Algorithm, Backend, BackendState, Balance, Pool, PoolLimits, PoolTimeouts, Retries};
+pub use self::pool::{
+    Algorithm, Backend, BackendState, Balance, ConnectsFrom, Pool, PoolLimits, PoolTimeouts, Retries,
+};
 pub use self::pool_tls::{HttpVersion, PoolTls};
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};

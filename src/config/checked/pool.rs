@@ -31,6 +31,8 @@ pub struct Pool {
     pub http: HttpVersion,
     /// How they are told of the client before anything else, if so.
     pub proxy_protocol: Option<ProxyVersion>,
+    /// The address that connections of layer 4 come from.
+    pub source: ConnectsFrom,
     /// Bounds on how long a backend may take.
     pub timeouts: PoolTimeouts,
     /// When a request is tried again.
@@ -142,4 +144,13 @@ pub struct Retries {
     pub on_connect: bool,
     /// After a reset before the first response byte: idempotent methods only. Default true.
     pub on_reset: bool,
+}
+
+/// The address that a connection to a backend comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnectsFrom {
+    /// The balancer's own.
+    Balancer,
+    /// The client's.
+    Client,
 }

@@ -1,7 +1,7 @@
 //! `pools`: backends that serve the same application.
 
 use super::{Affinity, Discovery, Health, PoolHttp, PoolTls, WaitingRoom};
-use crate::config::checked::{Algorithm, BackendState, Removal};
+use crate::config::checked::{Algorithm, BackendState, ConnectsFrom, Removal};
 use crate::config::collections::OneOrMany;
 use crate::config::network::Address;
 use crate::config::read::{Spanned, keys, later};
@@ -31,6 +31,9 @@ keys! {
         /// Tells backends of the client by the PROXY protocol, before anything else: `v1` or `v2`; null: not. With HTTP, each
         /// connection of a client gets connections of its own then.
         proxy_protocol: Option<Word<ProxyVersion>> = "null",
+        /// The address that connections of layer 4 come from: `balancer`: its own; `client`: the client's, as behind a classic
+        /// balancer. That takes CAP_NET_ADMIN, and a network where what backends answer comes back here.
+        source: Word<ConnectsFrom> = "balancer",
         /// Bounds on how long a backend may take.
         timeouts: PoolTimeouts = "{}",
         /// When a request is tried again.
