@@ -28,7 +28,7 @@ mod soak {
     const RELOADS: usize = 30;
     const UPGRADES: usize = 5;
     const CLIENTS: usize = 64;
-    const PAUSE: Duration = Duration::from_millis(90);
+    const PAUSE: Duration = Duration::from_millis(70);
 
     /// What happens to the balancer, step by step.
     struct Course {
