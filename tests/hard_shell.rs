@@ -18,11 +18,11 @@ mod attacks {
 
     /// Connections of each attack.
     const CONNECTIONS: &str = "500";
-    /// What the attacked process may take: the buffers' 32 MiB, 500 connections, and itself, built without optimisation.
-    const MOST_KIB: u64 = 200 * 1024;
+    /// What the attacked process may take: the buffers' 300 MiB, 500 connections, and itself, built without optimisation.
+    const MOST_KIB: u64 = 450 * 1024;
 
     fn attack(mode: &[&str], url: &str) -> Child {
-        let steady = ["-c", CONNECTIONS, "-r", "250", "-l", "10", "-p", "5", "-u", url];
+        let steady = ["-c", CONNECTIONS, "-r", "250", "-l", "12", "-p", "5", "-u", url];
         Command::new("slowhttptest")
             .args(mode)
             .args(steady)
@@ -31,19 +31,35 @@ mod attacks {
             .expect("slowhttptest is there: `make protocols-deps`")
     }
 
-    /// Asks 200 times, each over a connection of its own; gives the time that 99 of 100 stay below.
+    /// Steadfast before an application of its own.
+    fn start() -> (App, Program) {
+        let (app, port) = (App::start("app1"), Port::reserve());
+        let listener = "    timeouts: { head: 10s, body: 10s, idle: 10s, write: 10s }\n    buffer: { request: {}, response: 512KiB, memory: 300MiB }\n";
+        let top = format!("{SHARED}server: {{ pid_file: pid, threads: 2 }}\n");
+        // Fewer than the attackers are: none of them may keep one.
+        let pool = "    limits: { connections_per_backend: 100 }\n";
+        let text = configuration(std::slice::from_ref(&app), &top, listener, pool);
+        let text = text.replace("127.0.0.1:0", &port.address().to_string());
+        (app, Program::run(port, &text))
+    }
+
+    /// Asks each 200 times, in turn, each time over a connection of its own; gives the times that 99 of 100 stay below. What
+    /// the machine does otherwise, and what the attack costs it as such, is in both.
     #[expect(clippy::disallowed_methods, reason = "measures")]
-    fn p99(program: &Program) -> Duration {
-        let mut took: Vec<_> = (0..200)
-            .map(|_| {
-                std::thread::sleep(Duration::from_millis(20));
+    fn p99<const N: usize>(programs: [&Program; N]) -> [Duration; N] {
+        let mut took = [const { Vec::new() }; N];
+        for _ in 0..200 {
+            for (program, took) in programs.iter().zip(&mut took) {
+                std::thread::sleep(Duration::from_millis(8));
                 let start = Instant::now();
                 assert_eq!(get(program.address, "/plain", &[]).status, 200, "others are served");
-                start.elapsed()
-            })
-            .collect();
-        took.sort();
-        took[197]
+                took.push(start.elapsed());
+            }
+        }
+        took.map(|mut took| {
+            took.sort();
+            took[197]
+        })
     }
 
     fn resident_kib(program: &Program) -> u64 {
@@ -55,32 +71,30 @@ mod attacks {
     #[test]
     #[ignore = "needs slowhttptest; `make e2e-protocols`"]
     fn slow_clients_of_every_kind_leave_the_others_alone() {
-        let apps: Vec<App> = vec![App::start("app1")];
-        let port = Port::reserve();
-        let listener = "    timeouts: { head: 3s, body: 3s, idle: 5s, write: 3s }\n    buffer: { request: {}, response: 256KiB, memory: 32MiB }\n";
-        let top = format!("{SHARED}server: {{ pid_file: pid, threads: 2 }}\n");
-        let pool = "    limits: { connections_per_backend: 100 }\n";
-        let text =
-            configuration(&apps, &top, listener, pool).replace("127.0.0.1:0", &port.address().to_string());
-        let program = Program::run(port, &text);
-        let quiet = p99(&program);
+        let ((_one, program), (_other, beside)) = (start(), start());
+        let [quiet] = p99([&program]);
         println!("quiet: p99 {quiet:?}, {} KiB", resident_kib(&program));
         let modes: [(&str, &[&str], &str); 4] = [
             ("slow headers", &["-H", "-i", "1", "-x", "24"], "/plain"),
             ("slow bodies", &["-B", "-i", "1", "-s", "8192", "-x", "10"], "/plain"),
             ("ranges", &["-R", "-a", "10", "-b", "3000"], "/plain"),
-            ("slow readers", &["-X", "-w", "10", "-y", "20", "-n", "2", "-z", "32", "-k", "3"], "/page"),
+            ("slow readers", &["-X", "-w", "10", "-y", "20", "-n", "2", "-z", "32", "-k", "3"], "/leaf"),
         ];
         for (name, mode, path) in modes {
-            let mut attacker = attack(mode, &format!("http://{}{path}", program.address));
-            std::thread::sleep(Duration::from_secs(4));
-            let (attacked, kib) = (p99(&program), resident_kib(&program));
-            let _ = attacker.wait();
-            println!("{name}: p99 {attacked:?}, {kib} KiB");
-            assert!(
-                attacked <= (2 * quiet).max(Duration::from_millis(100)),
-                "{name}: {attacked:?}, quiet {quiet:?}"
-            );
+            let mut kib = 0;
+            let mut round = || {
+                let mut attacker = attack(mode, &format!("http://{}{path}", program.address));
+                // By then all of them are connected, and none has been given up.
+                std::thread::sleep(Duration::from_millis(3500));
+                let [attacked, unharmed] = p99([&program, &beside]);
+                kib = kib.max(resident_kib(&program));
+                let _ = attacker.kill();
+                let _ = attacker.wait();
+                println!("{name}: p99 {attacked:?}, of one that is not attacked {unharmed:?}, {kib} KiB");
+                attacked <= 2 * unharmed
+            };
+            // A busy machine may spoil a round; what the attack does to us, it does in each.
+            assert!((0..3).any(|_| round()), "{name}: others wait more than twice as long");
             assert!(kib < MOST_KIB, "{name}: {kib} KiB");
         }
     }
