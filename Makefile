@@ -32,7 +32,7 @@ PLAYWRIGHT := 1.65.1
 AXE := 4.14.1
 SOCKET_IO := 4.8.4
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, promtool and schemathesis
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, dnsmasq, promtool and schemathesis
 	$(call install,chromium,chromium)
 	$(call install,npm,nodejs npm)
 	@if [ "$$(cat target/browser/versions 2>/dev/null)" != "$(PLAYWRIGHT) $(AXE) $(SOCKET_IO)" ]; then \
@@ -41,6 +41,7 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	fi
 	$(call install,redis-server,redis-server)
 	$(call install,promtool,prometheus)
+	$(call install,dnsmasq,dnsmasq-base)
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -q && apt-get install -q -y tomcat10 tomcat10-examples; \
