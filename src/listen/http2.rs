@@ -172,10 +172,9 @@ impl<A: HttpServerApp + Send + Sync + 'static> Http2<'_, A> {
         let limit = self.bounds.write;
         tokio::spawn(async move {
             sent(refuse(&mut session, code, Some(&page)));
-            match timeout(limit, session.write_body(page.body, true)).await {
-                Ok(written) => sent(written),
-                // Dropped, and so reset.
-                Err(_) => {}
+            // Dropped, and so reset, if the client takes none of it.
+            if let Ok(written) = timeout(limit, session.write_body(page.body, true)).await {
+                sent(written);
             }
         });
     }
