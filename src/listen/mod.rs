@@ -47,7 +47,7 @@ pub use chunked::{BadChunk, Chunked};
 pub use connection::{Connection, ListenerFacts, Secured};
 pub use counts::{Counts, Slot};
 pub use door::{Bounds, Door};
-pub use gather::{Files, Gathering};
+pub use gather::{Files, Gathering, Room};
 pub use head::{Framing, Head, HeadLimits, Rejection, inspect};
 pub use http2::{Http2Bounds, Stream};
 pub use pages::{Page, Pages};
