@@ -61,7 +61,11 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	    && target/schemathesis/bin/pip install --quiet schemathesis==$(SCHEMATHESIS); \
 	fi
 
-protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mosquitto, curl, nghttp2, gRPC, testssl.sh, slowhttptest
+# The suite is written for Python 2, which Debian no longer has.
+PYTHON2 ?= python2.7
+AUTOBAHN := 25.10.1
+
+protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mosquitto, curl, nghttp2, gRPC, testssl.sh, slowhttptest, Autobahn
 	$(call install,pgbench,postgresql postgresql-contrib)
 	$(call install,mosquitto,mosquitto)
 	$(call install,mosquitto_sub,mosquitto-clients)
@@ -72,6 +76,15 @@ protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mo
 	$(call install,testssl,testssl.sh)
 	@if ! target/websockets/bin/python -c 'import websockets' 2>/dev/null; then \
 	  python3 -m venv --clear target/websockets && target/websockets/bin/pip install --quiet websockets==17.4; \
+	fi
+	@if [ ! -x target/autobahn/bin/wstest ]; then \
+	  if $(PYTHON2) --version >/dev/null 2>&1; then \
+	    $(PYTHON2) -m pip install -q --target target/autobahn-begin 'virtualenv<20.22' \
+	      && PYTHONPATH=target/autobahn-begin $(PYTHON2) -m virtualenv -q target/autobahn \
+	      && target/autobahn/bin/pip install -q autobahntestsuite==$(AUTOBAHN); \
+	  else \
+	    echo "There is no $(PYTHON2), so the Autobahn suite is left out; PYTHON2=… names one"; \
+	  fi; \
 	fi
 	@if ! target/grpc/bin/python -c 'import grpc' 2>/dev/null; then \
 	  python3 -m venv target/grpc && target/grpc/bin/pip install -q grpcio; \
