@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: fuzz soak e2e-protocols protocols-deps help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-idle
+.PHONY: fuzz soak e2e-protocols protocols-deps help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-idle bench-l4
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -144,3 +144,8 @@ bench-floor: deps ## Measure CPU per request against a bare Pingora proxy
 bench-idle: deps ## Measure memory per idle connection against a bare Pingora proxy
 	cargo build --release --bin steadfast --example bare_pingora --example bench_floor --example bench_idle
 	ulimit -n $$(ulimit -Hn) && target/release/examples/bench_idle
+
+bench-l4: deps survival-deps ## Measure TCP beside HAProxy and NGINX: CPU per GB and per connection, memory when idle
+	@[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || apt-get install -q -y libnginx-mod-stream
+	cargo build --release --bin steadfast --example bench_l4
+	ulimit -n $$(ulimit -Hn) && target/release/examples/bench_l4

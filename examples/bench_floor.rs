@@ -9,7 +9,7 @@ mod bench_support;
 use std::net::TcpStream;
 use std::thread;
 
-use bench_support::{Failure, Proxy, backend, exchange, request};
+use bench_support::{Failure, Proxy, backend, exchange, request, summary};
 
 const ROUNDS: usize = 61;
 const CONNECTIONS: usize = 32;
@@ -88,11 +88,4 @@ fn measure(proxy: &Proxy, request: &str, connections: &mut [TcpStream]) -> Resul
 fn client(connection: &mut TcpStream, request: &str) -> Result<(), Failure> {
     let mut buffer = Vec::with_capacity(4096);
     (0..REQUESTS).try_for_each(|_| exchange(connection, request.as_bytes(), &mut buffer))
-}
-
-/// Median, minimum and maximum.
-fn summary(figures: &mut [f64]) -> (f64, f64, f64) {
-    figures.sort_by(f64::total_cmp);
-    let at = |position: usize| figures.get(position).copied().unwrap_or(f64::NAN);
-    (at(figures.len() / 2), at(0), at(figures.len().saturating_sub(1)))
 }
