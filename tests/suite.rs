@@ -127,6 +127,9 @@ mod session_book;
 #[path = "suite/tls.rs"]
 mod tls;
 #[cfg(test)]
+#[path = "suite/traps.rs"]
+mod traps;
+#[cfg(test)]
 #[path = "suite/udp.rs"]
 mod udp;
 #[cfg(test)]

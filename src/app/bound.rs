@@ -145,8 +145,8 @@ impl Bound {
     fn admin(&mut self, said: watch::Receiver<Option<Manner>>) -> Option<AdminService> {
         let (socket, listen) = self.admin.take()?;
         let listener = |(opened, facts, counts): (Opened<'_>, &Arc<ListenerFacts>, &Arc<Counts>)| {
-            let (name, counts) = (facts.name.clone(), Arc::clone(counts));
-            Some(ListenerHandle { name, address: opened.address()?, counts })
+            let (name, facts, counts) = (facts.name.clone(), Arc::clone(facts), Arc::clone(counts));
+            Some(ListenerHandle { name, address: opened.address()?, counts, facts })
         };
         let parts = Parts {
             current: Arc::clone(&self.current),

@@ -65,6 +65,7 @@ impl ProxyHttp for Proxy {
             route: None,
             mirror: None,
             coder: None,
+            room: None,
             body_bytes: 0,
             interim: 0,
             stage: Stage::Arrived,
