@@ -19,7 +19,7 @@ mod admin_commands;
 #[path = "suite/affinity.rs"]
 mod affinity;
 #[cfg(test)]
-#[path = "suite/agreement.rs"]
+#[path = "suite/agreement/mod.rs"]
 mod agreement;
 #[cfg(test)]
 #[path = "suite/architecture.rs"]

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use http::{HeaderName, Version, header};
+use http::{HeaderName, HeaderValue, Version, header};
 use pingora::proxy::Session;
 
 use super::context::{RequestContext, Stage};
@@ -65,6 +65,7 @@ pub(super) fn enter(session: &Session, ctx: &RequestContext, listener: &ServedLi
         retries: placed.map_or(0, |placed| placed.retries),
         session: placed.and_then(|placed| placed.evidence.mark(&seed(&placed.served))),
         new_session: placed.and_then(|placed| Some(placed.started?.mark(&seed(&placed.served)))),
+        request_id: ctx.request_id.as_ref().map(HeaderValue::as_bytes),
     });
 }
 

@@ -79,7 +79,7 @@ pub(super) async fn choose(
         Ok(settled) => settled,
         Err(Unserved { pool: Some((served, evidence)), refusal }) => {
             count_faults(&served, &evidence);
-            trace::refused(proxy, session, &served, &evidence, refusal);
+            trace::refused(proxy, session, ctx.request_id.as_ref(), &served, &evidence, refusal);
             return refuse(session, ctx, served, refusal).await;
         }
         Err(Unserved { pool: None, refusal }) => return reply::unavailable(session, ctx, refusal).await,
@@ -104,7 +104,7 @@ pub(super) async fn choose(
     let (decision, permit) = match admit(&served, &evidence, decision).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
-            trace::refused(proxy, session, &served, &evidence, refusal);
+            trace::refused(proxy, session, ctx.request_id.as_ref(), &served, &evidence, refusal);
             return refuse(session, ctx, served, refusal).await;
         }
     };

@@ -53,6 +53,8 @@ pub enum LogField {
     Session,
     /// Keyed mark of the session that the response started.
     NewSession,
+    /// The request's id.
+    RequestId,
     /// The `User-Agent`.
     UserAgent,
     /// The `Referer`, without query.
@@ -61,7 +63,7 @@ pub enum LogField {
 
 impl LogField {
     /// Every field, in the order of a JSON line.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Time,
         Self::Listener,
         Self::Client,
@@ -87,6 +89,7 @@ impl LogField {
         Self::Retries,
         Self::Session,
         Self::NewSession,
+        Self::RequestId,
         Self::UserAgent,
         Self::Referer,
     ];
@@ -119,6 +122,7 @@ impl LogField {
             Self::Retries => "retries",
             Self::Session => "session",
             Self::NewSession => "new_session",
+            Self::RequestId => "request_id",
             Self::UserAgent => "user_agent",
             Self::Referer => "referer",
         }
@@ -160,6 +164,7 @@ impl LogField {
             Self::Retries => "tries after the first",
             Self::Session => "a keyed mark of the session that the request presented; never the id",
             Self::NewSession => "the same of the session that the response started",
+            Self::RequestId => "the id of the request, where the listener has `headers.request_id`",
             Self::UserAgent => "the `User-Agent` field",
             Self::Referer => "the `Referer` field, without query and values of path parameters",
         }

@@ -144,6 +144,7 @@ fn key(name: LogField) -> &'static str {
         LogField::Retries => ",\"retries\":",
         LogField::Session => ",\"session\":\"",
         LogField::NewSession => ",\"new_session\":\"",
+        LogField::RequestId => ",\"request_id\":\"",
         LogField::UserAgent => ",\"user_agent\":\"",
         LogField::Referer => ",\"referer\":\"",
     }
@@ -198,6 +199,7 @@ fn value<'a>(name: LogField, record: &LogRecord<'a>) -> Value<'a> {
         LogField::Retries => Value::Number(u64::from(record.retries)),
         LogField::Session => mark(record.session),
         LogField::NewSession => mark(record.new_session),
+        LogField::RequestId => foreign(record.request_id),
         LogField::UserAgent => foreign(request.user_agent),
         LogField::Referer => request.referer.map_or(Value::None, |url| Value::Url(url, false)),
     }
@@ -285,7 +287,7 @@ mod tests {
             "method": "GET", "path": "/a;jsessionid=*", "protocol": "HTTP/1.1", "host": "app.test", "status": 200,
             "received": 0, "sent": 1234, "took_ms": 12.345, "queue_ms": 0.042, "first_byte_ms": 12.005,
             "route": "reports", "pool": "app", "backend": "app1", "reason": "lb_cookie", "outcome": "kept", "retries": 0,
-            "session": "000000000000abcd", "user_agent": "say \"hi\"\n", "referer": "https://app.test/b;jsessionid=*",
+            "session": "000000000000abcd", "request_id": "abc-1", "user_agent": "say \"hi\"\n", "referer": "https://app.test/b;jsessionid=*",
         });
         assert_eq!(read, expected, "{line}");
         assert!(!line.contains("SECRET") && !line.contains('\n'), "{line}");

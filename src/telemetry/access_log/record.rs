@@ -44,6 +44,8 @@ pub struct LogRecord<'a> {
     pub session: Option<u64>,
     /// Keyed mark of the session that the response started.
     pub new_session: Option<u64>,
+    /// Its id, where the listener has ids.
+    pub request_id: Option<&'a [u8]>,
 }
 
 /// What a request asked for, as it was sent.
@@ -108,6 +110,7 @@ pub(super) mod tests {
             retries: 0,
             session: Some(0xABCD),
             new_session: None,
+            request_id: Some(b"abc-1"),
         }
     }
 }
