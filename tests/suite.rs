@@ -127,6 +127,9 @@ mod session_book;
 #[path = "suite/tls.rs"]
 mod tls;
 #[cfg(test)]
+#[path = "suite/tracing.rs"]
+mod tracing;
+#[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::arrive::{client, is_misdirected, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
 use super::wait::{self, Turn};
-use super::{limit, mirror, reply, request_id, routed, split, trace};
+use super::{limit, mirror, reply, request_id, routed, span, split, trace};
 use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Refused, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
@@ -37,6 +37,7 @@ pub(super) async fn choose(
     let client = who(session, ctx);
     ctx.client = Some(client);
     note_id(session, ctx, client);
+    span::begin(session, ctx, client);
     let headers = &session.req_header().headers;
     if let Some(wait) = limit::before_the_route(listener(ctx), client, headers, ctx.arrived) {
         return reply::too_many(session, ctx, limit::seconds(wait)).await;

@@ -95,6 +95,8 @@ try {
   const sessions = (id) => row(id).getByRole("cell").nth(1);
   const here = visitors.filter(({ home }) => home === victim);
   await page.waitForFunction(([id, count]) => [...document.querySelectorAll("tr")].some((line) => line.textContent.startsWith(id) && line.children[2]?.textContent === String(count)), [victim, here.length]);
+  await page.getByRole("list").and(page.locator("#certificates")).getByText("soon.test: ends in 4 days").waitFor();
+  await page.locator("#verdict-text").getByText("certificate of soon.test ends in 4 days").waitFor();
   await shot(page, "light");
   await examine(page, "light");
 

@@ -10,6 +10,7 @@ mod alerts;
 mod buffer;
 mod compression;
 mod discovery;
+mod endpoint;
 mod headers;
 mod health;
 mod layer4;
@@ -22,6 +23,7 @@ mod routes;
 mod secrets;
 mod shadow;
 mod shared;
+mod telemetry;
 mod template;
 mod tls;
 mod waiting_room;
@@ -108,6 +110,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         admin,
         access_log,
         alerts,
+        telemetry,
         listeners,
         pools,
     } = document;
@@ -123,6 +126,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let listeners = listeners::listeners(listeners, &pools, of_all.as_ref(), around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
     let webhook = alerts::webhook(alerts, around);
+    let otlp = telemetry::otlp(telemetry, around);
     let server = self::server(server, around);
     let system = server.as_ref().and_then(|server| server.ca_file.as_deref());
     // That it cannot be read is Pingora's to say, where it is used.
@@ -140,6 +144,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         watch: watch?.0,
         admin: admin?,
         webhook: webhook?,
+        otlp: otlp?,
         listeners: listeners?,
         pools: pools?,
         files: around.files.take(),

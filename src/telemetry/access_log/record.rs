@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::names::{BackendId, ListenerName, Outcome, PoolName};
-use crate::telemetry::Times;
+use crate::telemetry::{Times, TraceId};
 
 /// What the access log is told of a request. Nothing in it is a secret, but for what a client hides in its URL.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,8 @@ pub struct LogRecord<'a> {
     pub new_session: Option<u64>,
     /// Its id, where the listener has ids.
     pub request_id: Option<&'a [u8]>,
+    /// The trace that it belongs to, where traces are exported.
+    pub trace: Option<TraceId>,
 }
 
 /// What a request asked for, as it was sent.
@@ -111,6 +113,7 @@ pub(super) mod tests {
             session: Some(0xABCD),
             new_session: None,
             request_id: Some(b"abc-1"),
+            trace: TraceId::new(0xFEED),
         }
     }
 }

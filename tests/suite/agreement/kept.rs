@@ -1,6 +1,6 @@
 //! The explanations that the balancer keeps of recent requests, gathered while they are recent.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::metrics::Metered;
 
 /// Explanations by the request's own id.
-pub(super) type Kept = HashMap<String, Value>;
+pub(super) type Kept = BTreeMap<String, Value>;
 
 /// Between two looks: far below the second in which the shelves are filled once.
 const PAUSE: Duration = Duration::from_millis(250);
