@@ -156,7 +156,7 @@ function drawVerdict(backends) {
     title = `${draining.map((backend) => backend.id).join(", ")} ${draining.length === 1 ? "drains" : "drain"}; all sessions are where they belong`;
   }
   if (draining.length > 0) {
-    words.push(draining.map((backend) => `${backend.id}: ${plural(backend.sessions.live, "session")} left to drain`).join(", "));
+    words.push(draining.map((backend) => `${plural(backend.sessions.live, "session")} of ${backend.id} left to drain`).join(", "));
   }
   for (const certificate of ending()) {
     if (level === "good") level = "warn";
