@@ -8,7 +8,7 @@
 //!   in the same second are none,
 //! - they are half of all witnesses heard of since the first of them: some answers say nothing of the session, so
 //!   not everybody who was answered is a survivor, but soon almost all are replaced,
-//! - they are half of all that were in use lately; or, after [`PATIENCE_S`], three quarters of those heard of since, and
+//! - they are half of all that were in use lately; or, after [`PATIENCE_S`], nearly all of those heard of since, and
 //!   not many more than are usually heard of in such a time. Many who log in at once while the others are silent look like a
 //!   restart for a moment; but a restart brings nobody back sooner than they come anyway, and
 //! - until then this was the exception: witnesses are confirmed [`LIFETIME`] times for each one that is replaced,
@@ -235,7 +235,7 @@ impl Witnesses {
         let (times, more) = AT_ONCE;
         let enough = 2 * losses >= present
             || within_s >= PATIENCE_S
-                && 4 * losses >= 3 * heard_of
+                && 8 * losses >= 7 * heard_of
                 && heard_of <= times * self.heard_before(first_s, within_s + 1) + more;
         if losses < LOSSES || 8 * losses < in_use || 2 * losses < heard_of || !enough || !unusual || !lasting
         {
