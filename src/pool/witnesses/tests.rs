@@ -97,6 +97,15 @@ fn a_restart_is_seen_and_every_lost_session_is_counted() {
 }
 
 #[test]
+fn half_a_minute_of_work_is_enough_to_see_one() {
+    let mut office = Office::new();
+    let mut users = office.users(30);
+    office.work(&users, 1, 30);
+    users.iter_mut().for_each(|user| office.replace(user));
+    assert_eq!((office.restarts.len(), office.lost), (1, 30));
+}
+
+#[test]
 fn the_next_restart_is_seen_too() {
     let mut office = Office::new();
     let mut users = office.users(20);
