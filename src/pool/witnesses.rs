@@ -230,10 +230,10 @@ impl Witnesses {
         let (wide, heard) = (u64::from(few), u64::try_from(heard_of).unwrap_or(u64::MAX));
         let unusual = wide.saturating_mul(u64::from(self.confirmed))
             >= ABOVE_USUAL.saturating_mul(heard).saturating_mul(steps).saturating_mul(usual);
-        // Of those that are lost now, as many as a verdict takes: it must not become harder with each further one.
-        let least = u32::try_from(LOSSES).unwrap_or(u32::MAX);
-        let lasting = self.confirmed
-            >= LIFETIME.saturating_mul(self.replaced.saturating_sub(few).saturating_add(least));
+        // Of sudden losses only so many count as usual as a verdict takes, or each further one would make it harder.
+        let sudden = within_s <= PATIENCE_S;
+        let spared = if sudden { few.saturating_sub(u32::try_from(LOSSES).unwrap_or(u32::MAX)) } else { 0 };
+        let lasting = self.confirmed >= LIFETIME.saturating_mul(self.replaced.saturating_sub(spared));
         let present = losses + others(first_s.saturating_sub(RECENT_S));
         let (times, more) = AT_ONCE;
         let enough = 2 * losses >= present
