@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: soak e2e-protocols protocols-deps help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-seeing bench-idle
+.PHONY: soak e2e-protocols protocols-deps help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-seeing bench-idle bench-l4
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,7 +31,7 @@ SCHEMATHESIS := 4.32.5
 PLAYWRIGHT := 1.65.1
 AXE := 4.14.1
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, promtool and schemathesis
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, dnsmasq, promtool and schemathesis
 	$(call install,chromium,chromium)
 	$(call install,npm,nodejs npm)
 	@if [ "$$(cat target/browser/versions 2>/dev/null)" != "$(PLAYWRIGHT) $(AXE)" ]; then \
@@ -40,6 +40,7 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	fi
 	$(call install,redis-server,redis-server)
 	$(call install,promtool,prometheus)
+	$(call install,dnsmasq,dnsmasq-base)
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -q && apt-get install -q -y tomcat10 tomcat10-examples; \
@@ -129,3 +130,8 @@ bench-seeing: deps ## Measure what access log, metrics and traces cost for each 
 bench-idle: deps ## Measure memory per idle connection against a bare Pingora proxy
 	cargo build --release --bin steadfast --example bare_pingora --example bench_floor --example bench_idle
 	ulimit -n $$(ulimit -Hn) && target/release/examples/bench_idle
+
+bench-l4: deps survival-deps ## Measure TCP beside HAProxy and NGINX: CPU per GB and per connection, memory when idle
+	@[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || apt-get install -q -y libnginx-mod-stream
+	cargo build --release --bin steadfast --example bench_l4
+	ulimit -n $$(ulimit -Hn) && target/release/examples/bench_l4

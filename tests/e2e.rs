@@ -28,6 +28,9 @@ mod alerts;
 #[path = "e2e/dashboard.rs"]
 mod dashboard;
 #[cfg(test)]
+#[path = "e2e/dns.rs"]
+mod dns;
+#[cfg(test)]
 #[path = "e2e/promtool.rs"]
 mod promtool;
 

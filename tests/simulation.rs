@@ -1,7 +1,7 @@
 //! The promises of affinity, checked over random histories of a simulated application.
 //!
 //! Servers keep sessions in memory, rotate ids at login and forget them at logout; they die, come back, drain,
-//! are added and removed, and restart without being noticed, by all replicas or by some. Two applications share a host, a pool and a cookie name under different paths.
+//! are added and removed, and restart without being noticed, by all replicas or by some; connections to them fail for a moment, and their places are taken by others. Two applications share a host, a pool and a cookie name under different paths.
 //! Clients are browsers, browsers that lose our cookie, and clients without cookies; each request may go to
 //! another replica, and responses arrive late and out of order. After each step the promises must hold.
 //!
@@ -27,13 +27,25 @@ use steadfast::affinity::{
 };
 use steadfast::clock::Now;
 use steadfast::names::{BackendId, PoolName, Reason};
-use steadfast::pool::{AdminState, Algorithm, BackendSpec, CheckVerdict, Ejection, HashSeed, Pool, PoolSpec};
+use steadfast::pool::{
+    AdminState, Algorithm, Asker, BackendSpec, CheckVerdict, Ejection, Entry, HashSeed, Limits, Permit, Pool,
+    PoolSpec, State,
+};
+use tokio::sync::oneshot::Receiver;
+use tokio::sync::oneshot::error::TryRecvError;
 
 const REPLICAS: usize = 3;
 const BACKENDS: usize = 5;
 const CLIENTS: usize = 6;
 const LB_COOKIE: &str = "LB";
 const SEED: HashSeed = HashSeed([11; 16]);
+const EJECTION: Ejection = Ejection { consecutive_failures: 5, eject: Duration::from_secs(10) };
+const LIMITS: Limits = Limits {
+    connections: 2,
+    queue_length: 3,
+    queue_wait: Duration::from_secs(5),
+    existing_sessions_first: true,
+};
 
 /// Rings of a rotation as operators do it: the next key is known before it seals, so that replicas may apply
 /// each step late.
@@ -51,6 +63,12 @@ enum Action {
     Deliver { which: usize },
     /// A backend dies, and its sessions with it. Every replica notices.
     Kill { backend: usize },
+    /// A backend dies, and nobody has noticed yet.
+    Die { backend: usize },
+    /// A connection of somebody else fails, whatever the reason: the replica suspects the backend.
+    Suspect { backend: usize, replica: usize },
+    /// Others take places of a backend at a replica, and wait for some; with 0 they all leave.
+    Crowd { backend: usize, replica: usize, others: usize },
     /// A backend restarts within one health interval: its sessions are gone, and no check has seen it.
     RestartUnnoticed { backend: usize },
     /// A replica concludes from lost sessions that a backend has restarted; how long before, it does not know
@@ -111,6 +129,8 @@ struct Replica {
     pool: Pool,
     policy: Policy,
     ring: usize,
+    /// Requests of others in flight, and those that wait, by backend.
+    crowds: [(Vec<Permit>, Vec<Receiver<Permit>>); BACKENDS],
 }
 
 #[derive(Default, Clone)]
@@ -156,7 +176,12 @@ impl World {
             random: 1,
         };
         world.replicas = (0..REPLICAS)
-            .map(|_| Replica { pool: world.pool(None), policy: policy(Arc::clone(&RINGS[0])), ring: 0 })
+            .map(|_| Replica {
+                pool: world.pool(None),
+                policy: policy(Arc::clone(&RINGS[0])),
+                ring: 0,
+                crowds: Default::default(),
+            })
             .collect();
         world
     }
@@ -177,8 +202,8 @@ impl World {
             load_factor: 1.25,
             try_home: true,
             slow_start: Duration::ZERO,
-            ejection: Ejection { consecutive_failures: 5, eject: Duration::from_secs(10) },
-            limits: None,
+            ejection: EJECTION,
+            limits: Some(LIMITS),
             seed: SEED,
         };
         Pool::new(spec, |id| {
@@ -192,6 +217,9 @@ impl World {
             let pool = self.pool(Some(&self.replicas[n].pool));
             self.replicas[n].pool = pool;
             self.replicas[n].policy.contacts = FirstContacts::default();
+            for gone in (0..BACKENDS).filter(|n| !self.backends[*n].configured) {
+                self.replicas[n].crowds[gone] = Default::default();
+            }
         }
         // A backend that is added counts as up until it is looked at.
         for dead in (0..BACKENDS).filter(|n| !self.backends[*n].alive) {
@@ -227,6 +255,19 @@ impl World {
                 self.verdict(backend, CheckVerdict::Unreachable);
                 self.all_replicas_choose_one_successor()?;
             }
+            Action::Die { backend } => {
+                self.backends[backend].alive = false;
+                self.backends[backend].sessions.clear();
+            }
+            Action::Suspect { backend, replica } => {
+                let pool = &self.replicas[replica].pool;
+                if let Some(backend) = pool.find(&name(backend)).and_then(|index| pool.backend(index))
+                    && backend.state(self.now) == State::Up
+                {
+                    backend.live().connection_failed(self.now, &EJECTION);
+                }
+            }
+            Action::Crowd { backend, replica, others } => self.crowd(backend, replica, others),
             Action::RestartUnnoticed { backend } => {
                 if self.backends[backend].alive {
                     self.backends[backend].sessions.clear();
@@ -309,13 +350,7 @@ impl World {
         (headers, target)
     }
 
-    fn decide(
-        &self,
-        client: usize,
-        replica: usize,
-        context: usize,
-        extra: &str,
-    ) -> (Evidence, Option<Decision>) {
+    fn decide(&self, client: usize, replica: usize, context: usize, extra: &str) -> (Evidence, Verdict) {
         let replica = &self.replicas[replica];
         let (headers, target) = self.request(client, context, extra);
         let request = RequestView {
@@ -327,10 +362,89 @@ impl World {
         };
         let evidence = Evidence::read(&request, &replica.policy, &replica.pool, self.now);
         let at = Circumstance { now: self.now, draw: 7, held: false };
-        match affinity::decide(&evidence, &replica.policy, &replica.pool, at) {
-            Verdict::To(decision) => (evidence, Some(decision)),
-            Verdict::Hold(_) => unreachable!("nobody is suspected in this world"),
-            Verdict::Refuse(_) => (evidence, None),
+        let verdict = affinity::decide(&evidence, &replica.policy, &replica.pool, at);
+        (evidence, verdict)
+    }
+
+    /// Decides, waits for the probe of a suspect backend, and tries the next one where nobody answers, as the shell does.
+    fn settle(
+        &self,
+        client: usize,
+        replica: usize,
+        context: usize,
+    ) -> Result<(Evidence, Option<Decision>), TestCaseError> {
+        for _ in 0..3 * BACKENDS {
+            let (evidence, verdict) = self.decide(client, replica, context, "");
+            let decision = match verdict {
+                Verdict::To(decision) => decision,
+                Verdict::Refuse(_) => return Ok((evidence, None)),
+                Verdict::Hold(home) => {
+                    let replica = &self.replicas[replica];
+                    let home = replica.pool.backend(home).unwrap();
+                    prop_assert!(home.is_suspect(self.now), "held for a backend that nobody suspects");
+                    let alive = self.backends[number(home)].alive;
+                    home.live().probe_result(alive, self.now, &EJECTION);
+                    continue;
+                }
+            };
+            let pool = &self.replicas[replica].pool;
+            let backend = pool.backend(decision.backend).unwrap();
+            if self.backends[number(backend)].alive {
+                backend.live().request_succeeded(self.now);
+                return Ok((evidence, Some(decision)));
+            }
+            prop_assert!(
+                backend.takes_existing(self.now, true),
+                "sent to a backend that is known to be dead"
+            );
+            backend.live().connection_failed(self.now, &EJECTION);
+        }
+        Err(TestCaseError::fail("it never comes to an end"))
+    }
+
+    /// A full backend makes its session wait, and the next place is the session's, whoever has waited longer.
+    fn is_let_in(&mut self, replica: usize, decision: &Decision) -> Result<(), TestCaseError> {
+        let replica = &mut self.replicas[replica];
+        let backend = replica.pool.backend(decision.backend).unwrap();
+        let (inside, outside) = &mut replica.crowds[number(backend)];
+        match backend.live().ask(Some(&LIMITS), decision.reason.into()) {
+            Entry::Go(_) => {}
+            Entry::Full => {
+                let new = Asker::from(decision.reason) == Asker::New;
+                prop_assert!(new && !outside.is_empty(), "bounded: a session was sent away");
+            }
+            Entry::Wait(mut waiting) => {
+                prop_assert!(!inside.is_empty(), "waits for a place that is free");
+                inside.pop();
+                let first = Asker::from(decision.reason) == Asker::Existing || outside.is_empty();
+                prop_assert_eq!(waiting.try_recv().is_ok(), first, "running sessions come first");
+            }
+        }
+        for mut waiting in std::mem::take(outside) {
+            match waiting.try_recv() {
+                Ok(permit) => inside.push(permit),
+                Err(TryRecvError::Empty) => outside.push(waiting),
+                // It lost its turn to a running session.
+                Err(TryRecvError::Closed) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn crowd(&mut self, backend: usize, replica: usize, others: usize) {
+        let Replica { pool, crowds, .. } = &mut self.replicas[replica];
+        let (inside, outside) = &mut crowds[backend];
+        if others == 0 {
+            outside.clear();
+            inside.clear();
+        }
+        let Some(backend) = pool.find(&name(backend)).and_then(|index| pool.backend(index)) else { return };
+        for _ in 0..others {
+            match backend.live().ask(Some(&LIMITS), Asker::New) {
+                Entry::Go(permit) => inside.push(permit),
+                Entry::Wait(waiting) => outside.push(waiting),
+                Entry::Full => {}
+            }
         }
     }
 
@@ -349,8 +463,8 @@ impl World {
             let response = self.under_way.remove(other);
             self.deliver(response);
         }
-        let (evidence, decision) = self.decide(client, replica, context, "");
-        self.is_not_steered(client, replica, context, decision.as_ref())?;
+        self.is_not_steered(client, replica, context)?;
+        let (evidence, decision) = self.settle(client, replica, context)?;
         let presented = self.jars[client].application[context].clone();
         let home = presented.as_ref().and_then(|id| self.home(id, context));
         let Some(decision) = decision else {
@@ -358,7 +472,7 @@ impl World {
             prop_assert!(!can_serve, "steady: refused although its backend serves");
             return Ok(());
         };
-        let chosen = self.number(replica, &decision);
+        let chosen = number(self.replicas[replica].pool.backend(decision.backend).unwrap());
         if let Some(home) = home
             && self.serves_existing(home)
         {
@@ -367,6 +481,7 @@ impl World {
         if matches!(decision.reason, Reason::New | Reason::Hash | Reason::Moved) {
             prop_assert_eq!(self.backends[chosen].admin, AdminState::Up, "drained: {}", decision.reason);
         }
+        self.is_let_in(replica, &decision)?;
         affinity::note(
             &decision,
             &evidence,
@@ -374,10 +489,6 @@ impl World {
             &self.replicas[replica].pool,
             self.now,
         );
-        if !self.backends[chosen].alive {
-            // Refused: the shell would decide again once the state is known, which it is here.
-            return Err(TestCaseError::fail("sent to a backend that is known to be dead"));
-        }
         let (status, headers, application) = self.serve(chosen, context, kind, presented.as_deref());
         let binding = {
             let replica = &self.replicas[replica];
@@ -459,11 +570,6 @@ impl World {
         }
     }
 
-    fn number(&self, replica: usize, decision: &Decision) -> usize {
-        let id = self.replicas[replica].pool.backend(decision.backend).unwrap().id().to_string();
-        id[1..].parse().unwrap()
-    }
-
     /// The backend on which a session lives.
     fn home(&self, id: &str, context: usize) -> Option<usize> {
         self.backends.iter().position(|backend| backend.sessions.get(id) == Some(&context))
@@ -479,9 +585,10 @@ impl World {
         for client in (0..CLIENTS).filter(|client| habit(*client) == Habit::Browser) {
             let mut chosen = BTreeMap::new();
             for replica in 0..REPLICAS {
-                let (_, decision) = self.decide(client, replica, 0, "");
+                let (_, decision) = self.settle(client, replica, 0)?;
                 if let Some(decision) = decision.filter(|decision| decision.reason == Reason::Moved) {
-                    chosen.insert(self.number(replica, &decision), replica);
+                    let backend = self.replicas[replica].pool.backend(decision.backend).unwrap();
+                    chosen.insert(number(backend), replica);
                 }
             }
             prop_assert!(chosen.len() <= 1, "moved once: client {client} would go to {chosen:?}");
@@ -490,22 +597,21 @@ impl World {
     }
 
     /// Not steered: junk in our cookie's name changes nothing.
-    fn is_not_steered(
-        &self,
-        client: usize,
-        replica: usize,
-        context: usize,
-        honest: Option<&Decision>,
-    ) -> Result<(), TestCaseError> {
+    fn is_not_steered(&self, client: usize, replica: usize, context: usize) -> Result<(), TestCaseError> {
         let junk = format!("{LB_COOKIE}=AT{}", "x".repeat(TOKEN_LENGTH - 2));
+        let (_, honest) = self.decide(client, replica, context, "");
         let (_, steered) = self.decide(client, replica, context, &junk);
-        prop_assert_eq!(honest, steered.as_ref(), "not steered");
+        prop_assert_eq!(honest, steered, "not steered");
         Ok(())
     }
 }
 
 fn name(backend: usize) -> String {
     format!("b{backend}")
+}
+
+fn number(backend: &steadfast::pool::Backend) -> usize {
+    backend.id().to_string()[1..].parse().unwrap()
 }
 
 fn policy(keys: Arc<KeyRing>) -> Policy {
@@ -517,7 +623,7 @@ fn policy(keys: Arc<KeyRing>) -> Policy {
         query: None,
         route_suffix: false,
         first_contact: FirstContact::Client,
-        suspect_hold: Duration::ZERO,
+        suspect_hold: Duration::from_millis(250),
         moves: true,
         fails_back: false,
         releases_on_logout: true,
@@ -554,7 +660,11 @@ fn action() -> impl Strategy<Value = Action> {
         12 => send,
         12 => (0..8_usize).prop_map(|which| Action::Deliver { which }),
         1 => (0..BACKENDS).prop_map(|backend| Action::Kill { backend }),
-        1 => (0..BACKENDS).prop_map(|backend| Action::Return { backend }),
+        1 => (0..BACKENDS).prop_map(|backend| Action::Die { backend }),
+        1 => (0..BACKENDS, 0..REPLICAS).prop_map(|(backend, replica)| Action::Suspect { backend, replica }),
+        1 => (0..BACKENDS, 0..REPLICAS, 0..6_usize)
+            .prop_map(|(backend, replica, others)| Action::Crowd { backend, replica, others }),
+        2 => (0..BACKENDS).prop_map(|backend| Action::Return { backend }),
         1 => (0..BACKENDS).prop_map(|backend| Action::RestartUnnoticed { backend }),
         1 => (0..BACKENDS, 0..REPLICAS, prop_oneof![2 => Just(0), 1 => 0..100_u32])
             .prop_map(|(backend, replica, early_s)| Action::Conclude { backend, replica, early_s }),

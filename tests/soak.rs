@@ -1,5 +1,7 @@
 //! Reloads, upgrades and failing upgrades under load: no request fails, no connection is reset, no session is lost.
 //!
+//! The load is HTTP/1 and HTTP/2, in cleartext and over TLS, whose certificate each reload replaces.
+//!
 //! Twenty seconds by default; `make soak` lets it run for two minutes. `SOAK_SECONDS` says how long.
 
 #[cfg(test)]
@@ -18,9 +20,10 @@ mod soak {
     use crate::support::app::App;
     use crate::support::balancer::apps;
     use crate::support::exchange::get;
-    use crate::support::load::Load;
+    use crate::support::load::{Load, SERVER_NAME};
     use crate::support::ports::Port;
     use crate::support::program::{Program, text};
+    use crate::support::tls::Authority;
 
     const RELOADS: usize = 30;
     const UPGRADES: usize = 5;
@@ -31,9 +34,21 @@ mod soak {
     struct Course {
         program: Program,
         apps: Vec<App>,
+        authority: Authority,
+        secure: Port,
         more: Port,
         reloads: usize,
         upgrades: usize,
+    }
+
+    /// The file with a listener for TLS before its pools, whose certificate is a new one at each call.
+    fn with_tls(secure: &Port, authority: &Authority, file: &str) -> String {
+        let listener = format!(
+            "  - {{ name: secure, address: \"{}\", routes: [ {{ pool: app }} ], tls: {{ certificates: [ {{ {} }} ], http2: true }} }}\npools:",
+            secure.address(),
+            authority.issue("site", &[SERVER_NAME], "site")
+        );
+        file.replace("pools:", &listener)
     }
 
     impl Course {
@@ -42,7 +57,7 @@ mod soak {
             let step = self.reloads;
             let named: Vec<_> =
                 self.apps.iter().enumerate().filter(|(at, _)| *at < 4 || step % (*at - 1) < 2).collect();
-            let mut file = text(self.program.address, &[], "");
+            let mut file = with_tls(&self.secure, &self.authority, &text(self.program.address, &[], ""));
             let backends: Vec<_> = named
                 .iter()
                 .map(|(at, app)| {
@@ -107,11 +122,14 @@ mod soak {
         let seconds = std::env::var("SOAK_SECONDS").map_or(20, |text| text.parse().unwrap());
         let mut course = {
             let apps = apps(6);
-            let program = Program::start(&apps);
-            Course { program, apps, more: Port::reserve(), reloads: 0, upgrades: 0 }
+            let (port, secure, authority) = (Port::reserve(), Port::reserve(), Authority::new());
+            let file = with_tls(&secure, &authority, &text(port.address(), &apps, ""));
+            let program = Program::run(port, &file);
+            Course { program, apps, authority, secure, more: Port::reserve(), reloads: 0, upgrades: 0 }
         };
         let began = Instant::now();
-        let load = Load::with(course.program.address, CLIENTS, PAUSE);
+        let load = Load::with(course.program.address, CLIENTS / 2, PAUSE);
+        let secure = Load::over_tls(course.secure.address(), &course.authority, CLIENTS / 2, PAUSE);
         let events = RELOADS + UPGRADES + 3 - 1;
         let pace = Duration::from_secs(seconds) / u32::try_from(events).unwrap();
         for event in 0..events {
@@ -130,13 +148,15 @@ mod soak {
             course.upgrades
         );
         load.wait(CLIENTS);
-        let (asked, took) = (load.asked(), began.elapsed());
+        secure.wait(CLIENTS);
+        let (plain, over_tls, took) = (load.asked(), secure.asked(), began.elapsed());
         println!(
-            "{asked} requests in {took:.0?} ({:.0} a second), {} reloads, {} upgrades, 3 that failed",
-            asked as f64 / took.as_secs_f64(),
+            "{plain} requests in cleartext and {over_tls} over TLS in {took:.0?} ({:.0} a second), {} reloads, {} upgrades, 3 that failed",
+            (plain + over_tls) as f64 / took.as_secs_f64(),
             course.reloads,
             course.upgrades
         );
         load.end();
+        secure.end();
     }
 }

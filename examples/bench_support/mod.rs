@@ -105,7 +105,8 @@ impl Proxy {
         )
     }
 
-    fn start(
+    /// Starts a program that is to listen on the address.
+    pub(crate) fn start(
         name: &'static str,
         address: SocketAddr,
         program: PathBuf,
@@ -120,7 +121,7 @@ impl Proxy {
         } else {
             Command::new(program)
         };
-        let child = command.args(arguments).stderr(Stdio::null()).spawn()?;
+        let child = command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
         for _ in 0..500 {
             if TcpStream::connect(address).is_ok() {
                 return Ok(Self { name, address, child, _folder: folder });
@@ -230,22 +231,24 @@ fn client(connection: &mut TcpStream, request: &str) -> Result<(), Failure> {
     (0..REQUESTS).try_for_each(|_| exchange(connection, request.as_bytes(), &mut buffer))
 }
 
+/// Another program of this build.
+pub(crate) fn beside(name: &str) -> Result<PathBuf, Failure> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(format!("{} is missing: its make target builds it", path.display()).into())
+    }
+}
+
+/// An address that nobody listens on.
+pub(crate) fn free_address() -> Result<SocketAddr, Failure> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
 /// Median, minimum and maximum.
 pub(crate) fn summary(figures: &mut [f64]) -> (f64, f64, f64) {
     figures.sort_by(f64::total_cmp);
     let at = |position: usize| figures.get(position).copied().unwrap_or(f64::NAN);
     (at(figures.len() / 2), at(0), at(figures.len().saturating_sub(1)))
-}
-
-fn beside(name: &str) -> Result<PathBuf, Failure> {
-    let path = std::env::current_exe()?.with_file_name(name);
-    if path.exists() {
-        Ok(path)
-    } else {
-        Err(format!("{} is missing: make bench-floor builds it", path.display()).into())
-    }
-}
-
-pub(crate) fn free_address() -> Result<SocketAddr, Failure> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

@@ -81,7 +81,22 @@ fn makers() -> Vec<Make> {
     ]
 }
 
+/// Waits until the ports that other plays have used may be used again; a minute is what the kernel keeps them for.
+fn wait_for_ports() {
+    let in_time_wait = || {
+        let table = std::fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+        let count = table.split_once(" tw ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+        count.unwrap_or(0)
+    };
+    let mut patience = 70;
+    while patience > 0 && in_time_wait() > 15_000 {
+        field::pause(1_000);
+        patience -= 1;
+    }
+}
+
 fn play(incident: &Incident, contender: Box<dyn Contender>) -> Result<judge::Count, Failure> {
+    wait_for_ports();
     let Incident { servers, replicas, backend_limit, http2, .. } = *incident;
     let mut field = Field::new(contender, servers, replicas, backend_limit, http2)?;
     (incident.play)(&mut field)?;

@@ -26,7 +26,8 @@ pub struct Decision {
 pub enum Verdict {
     /// Send it to this backend.
     To(Decision),
-    /// Its session lives on this suspect backend: wait for the probe, for a bounded time, then decide again.
+    /// Its session lives on this suspect backend, or has to move there: wait for the probe, for a bounded time, then
+    /// decide again.
     Hold(BackendIndex),
     /// There is nobody to send it to.
     Refuse(Refusal),
@@ -177,9 +178,9 @@ pub(super) fn decide_for(
                 (None, Some(id)) => id.digest.ring_key(),
                 (None, None) => evidence.contact.key,
             };
-            to(purpose.successor(pool, key, at.now), Reason::Moved, token)
+            to_successor(purpose, pool, key, (Reason::Moved, token), at)
         }
-        (None, Some(id)) => to(purpose.successor(pool, id.digest.ring_key(), at.now), Reason::Hash, None),
+        (None, Some(id)) => to_successor(purpose, pool, id.digest.ring_key(), (Reason::Hash, None), at),
         (None, None) => first_choice(purpose, evidence, policy, pool, at),
     }
 }
@@ -257,7 +258,7 @@ fn home(token: &Token, pool: &Pool) -> Home {
 
 fn by_hash(purpose: Purpose, evidence: &Evidence, pool: &Pool, at: Circumstance) -> Verdict {
     match evidence.ids.first() {
-        Some(id) => to(purpose.successor(pool, id.digest.ring_key(), at.now), Reason::Hash, None),
+        Some(id) => to_successor(purpose, pool, id.digest.ring_key(), (Reason::Hash, None), at),
         None => to(purpose.place(pool, evidence.contact.key, at), Reason::New, None),
     }
 }
@@ -283,7 +284,31 @@ fn first_choice(
         .filter(takes_new)
         .or_else(remembered)
         .or_else(|| purpose.place(pool, key, at));
-    to(choice, Reason::New, None)
+    match choice {
+        Some(_) => to(choice, Reason::New, None),
+        // Nobody is up, but somebody may be: that is worth a wait.
+        None => to_successor(purpose, pool, key, (Reason::New, None), at),
+    }
+}
+
+/// To the consistent hash's choice, after a wait for the probe where that one is suspect.
+fn to_successor(
+    purpose: Purpose,
+    pool: &Pool,
+    key: u64,
+    (reason, token): (Reason, Option<&Token>),
+    at: Circumstance,
+) -> Verdict {
+    let successor = purpose.successor(pool, key, at.now);
+    match successor.filter(|index| must_wait(pool, *index, at)) {
+        Some(suspect) => Verdict::Hold(suspect),
+        None => to(successor, reason, token),
+    }
+}
+
+/// Whether a request has to wait for the probe of a suspect backend.
+pub(super) fn must_wait(pool: &Pool, index: BackendIndex, at: Circumstance) -> bool {
+    !at.held && pool.backend(index).is_some_and(|backend| backend.is_suspect(at.now))
 }
 
 fn to(backend: Option<BackendIndex>, reason: Reason, token: Option<&Token>) -> Verdict {

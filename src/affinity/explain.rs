@@ -255,7 +255,7 @@ impl Asked<'_> {
             Verdict::To(decision) => self.because_of(decision),
             Verdict::Hold(home) => {
                 format!(
-                    "its session lives on {}: it waits for the probe, then is decided again",
+                    "it belongs to {}, to which a connection has just failed: it waits for the probe, then is decided again",
                     self.name(*home)
                 )
             }

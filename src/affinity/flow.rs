@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::decide::{Circumstance, Decision, Refusal, Verdict};
+use super::decide::{Circumstance, Decision, Refusal, Verdict, must_wait};
 use super::learned::Origin;
 use super::policy::{Mode, Policy};
 use super::session::SessionDigest;
@@ -95,7 +95,7 @@ impl Flow {
         let key = self.0.ring_key();
         match policy.mode {
             Mode::Bind => {}
-            Mode::Hash => return to(pool.successor(key, at.now), Reason::Hash),
+            Mode::Hash => return to_successor(pool, key, Reason::Hash, at),
             Mode::None => return to(pool.place(at.draw, at.now, at.draw), Reason::New),
         }
         let Some(home) = policy.learned.find(&self.0, at.now) else {
@@ -114,21 +114,25 @@ impl Flow {
         if !policy.moves {
             return Verdict::Refuse(Refusal::LostBackend);
         }
-        to(pool.successor(key, at.now), Reason::Moved)
+        to_successor(pool, key, Reason::Moved, at)
     }
 
     fn first_choice(&self, policy: &Policy, pool: &Pool, at: Circumstance) -> Verdict {
         let key = self.0.ring_key();
         let choice = match pool.algorithm() {
             // Without a bound on the load, so that replicas agree without a word.
-            Algorithm::ConsistentHash => pool.successor_with_room(key, at.now),
+            Algorithm::ConsistentHash => pool.first_with_room(key, at.now),
             Algorithm::RoundRobin | Algorithm::Random | Algorithm::LeastConnections => {
                 let welcome = |index: &BackendIndex| pool.welcomes(*index, at.now);
                 let remembered = policy.contacts.find(key, at.now).filter(welcome);
                 remembered.or_else(|| pool.place(key, at.now, at.draw))
             }
         };
-        to(choice, Reason::New)
+        match choice {
+            Some(_) => to(choice, Reason::New),
+            // Nobody is up, but somebody may be: that is worth a wait.
+            None => to_successor(pool, key, Reason::New, at),
+        }
     }
 
     /// Remembers a choice whose connection is about to be made, so that parallel ones agree.
@@ -170,6 +174,14 @@ impl Flow {
             }
             Reason::Route | Reason::LbCookie | Reason::Learned | Reason::Conflict | Reason::Hash => kept,
         }
+    }
+}
+
+/// To the consistent hash's choice, after a wait for the probe where that one is suspect.
+fn to_successor(pool: &Pool, key: u64, reason: Reason, at: Circumstance) -> Verdict {
+    match pool.successor(key, at.now) {
+        Some(suspect) if must_wait(pool, suspect, at) => Verdict::Hold(suspect),
+        successor => to(successor, reason),
     }
 }
 

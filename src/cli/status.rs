@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::client::Client;
 use super::table::table;
@@ -18,7 +18,10 @@ pub(super) fn status(reach: &args::Reach) -> ExitCode {
 fn shown(reach: &args::Reach) -> Result<String, String> {
     let client = Client::of(reach)?;
     if reach.json {
-        return Ok(pretty(&client.get::<Value>("/v1/status")?));
+        // As the text has it: both in one.
+        let mut status: Map<String, Value> = client.get("/v1/status")?;
+        status.extend(client.get::<Map<String, Value>>("/v1/pools")?);
+        return Ok(pretty(&status.into()));
     }
     let status: Status = client.get("/v1/status")?;
     let pools: Pools = client.get("/v1/pools")?;

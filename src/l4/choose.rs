@@ -1,12 +1,10 @@
 //! The backend of a client, and a place there: decided by `affinity`, carried out here.
 
-use std::sync::Arc;
-
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use crate::affinity::{Circumstance, Decision, Flow, Refusal, Verdict};
 use crate::clock::Now;
-use crate::pool::{Entry, Permit};
+use crate::pool::{Admission, Patience, Permit};
 use crate::snapshot::ServedPool;
 
 /// Decides, and waits once for a suspect backend where the client is at home. Asks the other replicas first, where they
@@ -51,29 +49,13 @@ pub(super) async fn admit(
     flow: &Flow,
     mut decision: Decision,
 ) -> Result<(Decision, Option<Permit>), Refusal> {
-    let limits = served.pool.limits();
-    let mut deadline = None;
-    loop {
-        let Some(backend) = served.pool.backend(decision.backend) else { return Ok((decision, None)) };
-        let waiting = match backend.live().ask(limits, decision.reason.into()) {
-            Entry::Go(permit) => return Ok((decision, Some(permit))),
-            Entry::Wait(waiting) => waiting,
-            Entry::Full => return Err(Refusal::Full),
-        };
-        let wait = limits.map(|limits| limits.queue_wait).unwrap_or_default();
-        let deadline = *deadline.get_or_insert_with(|| Instant::now() + wait);
-        let live = Arc::clone(backend.live());
-        let event = timeout_at(deadline, async {
-            tokio::select! {
-                biased;
-                permit = waiting => permit.ok(),
-                () = live.changed() => None,
-            }
-        });
-        match event.await {
-            Ok(Some(permit)) => return Ok((decision, Some(permit))),
-            Ok(None) => decision = settle(served, flow, Now::read()).await?,
-            Err(_) => return Err(Refusal::Full),
+    let mut patience = Patience::default();
+    while let Some(backend) = served.pool.backend(decision.backend) {
+        match served.pool.admit(backend, decision.reason.into(), &mut patience).await {
+            Admission::Granted(permit) => return Ok((decision, Some(permit))),
+            Admission::Undecided => decision = settle(served, flow, Now::read()).await?,
+            Admission::Full => return Err(Refusal::Full),
         }
     }
+    Ok((decision, None))
 }

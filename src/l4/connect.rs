@@ -90,13 +90,13 @@ async fn open(address: SocketAddr, listener: &ServedTcp, limit: Duration) -> io:
         return Err(io::ErrorKind::TimedOut.into());
     };
     let stream = connected?;
+    let _ = stream.set_nodelay(true);
     options(&stream, listener);
     Ok(stream)
 }
 
 /// What the listener wants of both sides' sockets. None of it is worth a connection.
 pub(super) fn options(stream: &TcpStream, listener: &ServedTcp) {
-    let _ = stream.set_nodelay(true);
     if let Some(after) = listener.keepalive {
         let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(after));
     }

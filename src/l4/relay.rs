@@ -1,6 +1,7 @@
-//! Moves bytes between two sockets until both have said that no more will come. Through a pipe, by `splice`: they stay in the
-//! kernel.
+//! Moves bytes between two sockets until both have said that no more will come. A few are copied, which costs less than a
+//! pipe; as soon as there are many, they pass through one by `splice` and stay in the kernel.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,16 +19,25 @@ use super::running::Moved;
 
 /// What one call may move: as much as a pipe holds, unless the system's default was changed.
 const CHUNK: usize = 64 << 10;
+/// What is copied at most; where there is more, it is spliced.
+const COPIED: usize = 16 << 10;
 /// Calls of one turn; then others on this thread have theirs.
 const CALLS: u32 = 16;
+
+thread_local! {
+    /// What one read may bring. Nothing stays in it over a turn.
+    static BUFFER: RefCell<[u8; COPIED]> = const { RefCell::new([0; COPIED]) };
+}
 
 /// One direction of a connection.
 #[derive(Default)]
 struct Direction {
-    /// Held only while there is something in it.
+    /// Held only while much is moving.
     pipe: Option<Pipe>,
     /// Bytes in the pipe.
     filled: usize,
+    /// What was read and did not fit into the other side's socket.
+    left: Vec<u8>,
     /// No more will come.
     ended: bool,
     done: bool,
@@ -67,13 +77,10 @@ impl Direction {
             if self.done {
                 return Poll::Ready(Ok(()));
             }
-            if self.filled > 0 {
+            if self.filled > 0 || !self.left.is_empty() {
                 ready!(to.poll_write_ready(cx))?;
                 match self.write(to) {
-                    Ok(bytes) => {
-                        self.filled = self.filled.saturating_sub(bytes);
-                        moved.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
-                    }
+                    Ok(bytes) => count(moved, bytes),
                     Err(error) if is_again(&error) => {}
                     // Nobody listens any more, but may have spoken before: the other direction tells.
                     Err(_) => self.finish(),
@@ -86,9 +93,13 @@ impl Direction {
                 continue;
             }
             ready!(from.poll_read_ready(cx))?;
-            match self.read(from) {
+            let read = match &self.pipe {
+                Some(_) => self.splice(from),
+                None => self.copy(from, to, moved),
+            };
+            match read {
                 Ok(0) => self.ended = true,
-                Ok(bytes) => self.filled = bytes,
+                Ok(_) => {}
                 Err(error) if is_again(&error) => self.give_back(),
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -97,17 +108,53 @@ impl Direction {
         Poll::Pending
     }
 
-    fn read(&mut self, from: &TcpStream) -> io::Result<usize> {
-        let pipe = match &self.pipe {
-            Some(pipe) => pipe,
-            None => self.pipe.insert(Pipe::take()?),
-        };
-        from.try_io(Interest::READABLE, || through(from, &pipe.write, CHUNK))
+    /// Reads once, and writes at once what the other side takes. A buffer that was filled says that more will come, for
+    /// which a pipe is taken.
+    fn copy(&mut self, from: &TcpStream, to: &TcpStream, moved: &AtomicU64) -> io::Result<usize> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let read = read_some(from, buffer)?;
+            if read == 0 {
+                return Ok(0);
+            }
+            let bytes = buffer.get(..read).unwrap_or_default();
+            let written = match to.try_write(bytes) {
+                Ok(written) => written,
+                Err(error) if is_again(&error) => 0,
+                // Nobody listens any more, as above.
+                Err(_) => {
+                    self.finish();
+                    return Ok(read);
+                }
+            };
+            count(moved, written);
+            self.left.extend_from_slice(bytes.get(written..).unwrap_or_default());
+            if read == COPIED {
+                self.pipe = Some(Pipe::take()?);
+            }
+            Ok(read)
+        })
     }
 
-    fn write(&mut self, to: &TcpStream) -> io::Result<usize> {
+    fn splice(&mut self, from: &TcpStream) -> io::Result<usize> {
         let Some(pipe) = &self.pipe else { return Ok(0) };
-        to.try_io(Interest::WRITABLE, || through(&pipe.read, to, self.filled))
+        self.filled = from.try_io(Interest::READABLE, || through(from, &pipe.write, CHUNK))?;
+        Ok(self.filled)
+    }
+
+    /// Writes what was read before: what is left of a copy comes before what is in the pipe.
+    fn write(&mut self, to: &TcpStream) -> io::Result<usize> {
+        if !self.left.is_empty() {
+            let written = to.try_write(&self.left)?;
+            self.left.drain(..written);
+            if self.left.is_empty() {
+                self.left = Vec::new();
+            }
+            return Ok(written);
+        }
+        let Some(pipe) = &self.pipe else { return Ok(0) };
+        let written = to.try_io(Interest::WRITABLE, || through(&pipe.read, to, self.filled))?;
+        self.filled = self.filled.saturating_sub(written);
+        Ok(written)
     }
 
     fn give_back(&mut self) {
@@ -122,6 +169,25 @@ impl Direction {
         self.give_back();
         self.done = true;
     }
+}
+
+fn count(moved: &AtomicU64, bytes: usize) {
+    moved.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+}
+
+/// One read. Less than was asked for means that there was no more: the next look waits for news, without another call
+/// that only says so.
+fn read_some(from: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut short = 0;
+    let read = from.try_io(Interest::READABLE, || {
+        let read = rustix::io::read(from, &mut *buffer)?;
+        if read == 0 || read == buffer.len() {
+            return Ok(read);
+        }
+        short = read;
+        Err(io::ErrorKind::WouldBlock.into())
+    });
+    if short > 0 { Ok(short) } else { read }
 }
 
 fn through(from: impl AsFd, to: impl AsFd, bytes: usize) -> io::Result<usize> {

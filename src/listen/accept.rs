@@ -22,6 +22,8 @@ pub(crate) async fn accept(
     mut shutdown: ShutdownWatch,
     start: impl Fn(TcpStream, Slot),
 ) {
+    // What it accepts has it, too.
+    let _ = socket2::SockRef::from(&socket).set_tcp_nodelay(true);
     let listener = match tokio::net::TcpListener::from_std(socket) {
         Ok(listener) => listener,
         Err(error) => return log::error!("{}: cannot accept: {error}", facts.name),
@@ -79,7 +81,6 @@ pub(crate) fn on_own_thread<F: Future<Output = ()> + Send>(
     tcp: TcpStream,
     serve: impl FnOnce(TcpStream) -> F + Send + 'static,
 ) {
-    let _ = tcp.set_nodelay(true);
     let Ok(tcp) = tcp.into_std() else { return };
     pingora_runtime::current_handle().spawn(async move {
         if let Ok(tcp) = TcpStream::from_std(tcp) {

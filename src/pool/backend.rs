@@ -130,21 +130,26 @@ impl Pool {
         self.takes_new(index, now) && self.has_room(index)
     }
 
-    /// The one successor of a session: the first backend from `key` on that takes new sessions, whatever its
-    /// load, so that all replicas choose the same.
+    /// The one successor of a session: the first backend from `key` on that takes what has moved, whatever its
+    /// load, so that all replicas choose the same. It may be suspect: then the session has to wait for the probe.
     pub fn successor(&self, key: u64, now: Now) -> Option<BackendIndex> {
-        self.ring.find(key, |index| self.takes_new(index, now))
+        self.ring.find(key, |index| self.takes_moved(index, now))
     }
 
     /// The successor if `gone` were gone, too.
     pub fn successor_without(&self, gone: BackendIndex, key: u64, now: Now) -> Option<BackendIndex> {
-        self.ring.find(key, |index| index != gone && self.takes_new(index, now))
+        self.ring.find(key, |index| index != gone && self.takes_moved(index, now))
     }
 
-    /// The first backend from `key` on that takes new sessions and has room; where none has, the successor, to be waited
-    /// for.
-    pub fn successor_with_room(&self, key: u64, now: Now) -> Option<BackendIndex> {
-        self.ring.find(key, |index| self.welcomes(index, now)).or_else(|| self.successor(key, now))
+    fn takes_moved(&self, index: BackendIndex, now: Now) -> bool {
+        self.backend(index).is_some_and(|backend| backend.takes_moved(now))
+    }
+
+    /// The first backend from `key` on that takes new sessions and has room; where none has, one that does not, to be
+    /// waited for.
+    pub fn first_with_room(&self, key: u64, now: Now) -> Option<BackendIndex> {
+        let full = || self.ring.find(key, |index| self.takes_new(index, now));
+        self.ring.find(key, |index| self.welcomes(index, now)).or_else(full)
     }
 
     /// Counts a new session.
@@ -227,6 +232,14 @@ impl Backend {
     /// Whether new sessions may be given to it.
     pub fn takes_new(&self, now: Now) -> bool {
         self.weight > 0 && self.wanted() == AdminState::Up && self.live.health(now) == Health::Up
+    }
+
+    /// Whether sessions of other backends may move to it, once it is no longer suspect. One replica's suspicion must not
+    /// lead a session elsewhere than the others do.
+    pub fn takes_moved(&self, now: Now) -> bool {
+        self.weight > 0
+            && self.wanted() == AdminState::Up
+            && matches!(self.live.health(now), Health::Up | Health::Suspect)
     }
 
     /// Whether its own sessions may be sent to it; `held`: they have waited for the probe.

@@ -123,7 +123,9 @@ impl Gate {
         if waiting == 0 && self.in_flight() < limits.connections {
             return Entry::Go(self.permit(true));
         }
-        if waiting >= limits.queue_length {
+        let preferred = asker == Asker::Existing && limits.existing_sessions_first;
+        // A running session takes the last turn of a new one, which is decided anew: it may go elsewhere.
+        if waiting >= limits.queue_length && !(preferred && queue.second.pop_back().is_some()) {
             return Entry::Full;
         }
         let (sender, receiver) = oneshot::channel();
@@ -215,6 +217,21 @@ mod tests {
         let mut next = wait(gate.ask(&LIMITS, Asker::Existing));
         assert_eq!(gate.waiting(), 1);
         assert!(next.try_recv().is_err());
+    }
+
+    #[test]
+    fn running_sessions_are_not_refused_because_new_ones_wait() {
+        let gate = Arc::new(Gate::default());
+        let _inside = [go(gate.ask(&LIMITS, Asker::New)), go(gate.ask(&LIMITS, Asker::New))];
+        let mut new: Vec<_> = (0..3).map(|_| wait(gate.ask(&LIMITS, Asker::New))).collect();
+        assert!(matches!(gate.ask(&LIMITS, Asker::New), Entry::Full));
+        let _existing = wait(gate.ask(&LIMITS, Asker::Existing));
+        assert_eq!(gate.waiting(), 3);
+        let told = new.iter_mut().map(|new| new.try_recv().unwrap_err());
+        let told: Vec<_> = told.map(|error| error == oneshot::error::TryRecvError::Closed).collect();
+        assert_eq!(told, [false, false, true], "the youngest has to ask again");
+        let as_they_come = Limits { existing_sessions_first: false, ..LIMITS };
+        assert!(matches!(gate.ask(&as_they_come, Asker::Existing), Entry::Full));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod ring;
 mod spec;
 mod state;
 mod suppose;
+mod wait;
 mod witnesses;
 mod word;
 
@@ -30,4 +31,5 @@ pub use gate::{Asker, Entry, Limits, Permit};
 pub use live::Live;
 pub use spec::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, PoolSpec};
 pub use state::{Cause, CheckVerdict, Failure, Health, State};
+pub use wait::{Admission, Patience};
 pub use witnesses::{Replacement, Restart};

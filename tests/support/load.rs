@@ -6,7 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use h2::Reason;
+use rustls::ClientConfig;
+use tokio::runtime::{Builder, Runtime};
+
 use super::exchange::{Connection, Response, request};
+use super::http2::Http2;
+use super::tls::{Authority, connect};
 
 /// Clients that ask all the time, each with a session; what went wrong is counted in words.
 pub(crate) struct Load {
@@ -27,6 +33,17 @@ enum Habit {
     Fresh,
 }
 
+/// What the requests of a client travel on.
+#[derive(Clone)]
+enum Way {
+    Cleartext,
+    Tls(Arc<ClientConfig>),
+    Http2(Arc<ClientConfig>),
+}
+
+/// The name that clients of TLS ask for.
+pub(crate) const SERVER_NAME: &str = "app.test";
+
 impl Load {
     /// Sixteen clients of four habits, as fast as they can.
     pub(crate) fn start(address: SocketAddr) -> Self {
@@ -35,12 +52,29 @@ impl Load {
 
     /// So many clients, each with a pause behind each request.
     pub(crate) fn with(address: SocketAddr, clients: usize, pause: Duration) -> Self {
+        Self::begin(address, &[Way::Cleartext], clients, pause)
+    }
+
+    /// The same over TLS, with HTTP/1 and HTTP/2 in turn.
+    pub(crate) fn over_tls(
+        address: SocketAddr,
+        authority: &Authority,
+        clients: usize,
+        pause: Duration,
+    ) -> Self {
+        let config = |alpn| Arc::new(authority.client(alpn, None));
+        Self::begin(address, &[Way::Tls(config(&[])), Way::Http2(config(&["h2"]))], clients, pause)
+    }
+
+    fn begin(address: SocketAddr, ways: &[Way], clients: usize, pause: Duration) -> Self {
         let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let habits = [Habit::Kept, Habit::New, Habit::Learned, Habit::Fresh];
-        let handles = habits.iter().cycle().take(clients).enumerate().map(|(n, habit)| {
+        let kinds = ways.iter().flat_map(|way| habits.map(|habit| (way, habit)));
+        let kinds: Vec<_> = kinds.collect();
+        let handles = kinds.iter().cycle().take(clients).enumerate().map(|(n, (way, habit))| {
             let (stop, asked) = (Arc::clone(&stop), Arc::clone(&asked));
-            let habit = *habit;
-            thread::spawn(move || client(n, habit, address, pause, &stop, &asked))
+            let (line, habit) = (Line { address, way: (*way).clone(), open: None }, *habit);
+            thread::spawn(move || client(n, habit, line, pause, &stop, &asked))
         });
         let handles = handles.collect();
         let load = Self { stop, asked, clients: handles };
@@ -78,41 +112,37 @@ impl Load {
 fn client(
     n: usize,
     habit: Habit,
-    address: SocketAddr,
+    mut line: Line,
     pause: Duration,
     stop: &AtomicBool,
     asked: &AtomicUsize,
 ) -> Vec<String> {
     let mut faults = Vec::new();
-    let mut connection = None;
-    let (mut home, mut fields) = (String::new(), vec![format!("User-Agent: load {n}")]);
+    let (mut home, mut cookies) = (String::new(), None);
+    let agent = format!("load {n}");
     while !stop.load(Ordering::Relaxed) && faults.len() < 20 {
         if habit == Habit::Fresh {
-            home.clear();
-            fields = vec![format!("User-Agent: load {n}")];
+            (home, cookies) = (String::new(), None);
         }
         for _ in 0..2 {
-            let lines: Vec<_> = fields.iter().map(String::as_str).collect();
-            match ask(&mut connection, address, &lines) {
+            match line.ask(&agent, cookies.as_deref()) {
                 Err(fault) => faults.push(format!("{habit:?}: {fault}")),
                 Ok(answer) if answer.status != 200 => faults.push(format!("status {}", answer.status)),
                 Ok(answer) => {
                     if home.is_empty() {
                         home = answer.server().to_owned();
-                        let cookies = match habit {
+                        cookies = Some(match habit {
                             Habit::Kept | Habit::New => answer.cookies(),
                             Habit::Learned | Habit::Fresh => answer.cookie("JSESSIONID").unwrap(),
-                        };
-                        fields.push(format!("Cookie: {cookies}"));
+                        });
                     } else if answer.server() != home || answer.word("fresh=") == "true" {
                         faults
                             .push(format!("{habit:?}: a session of {home} was lost at {}", answer.server()));
                     }
                     asked.fetch_add(1, Ordering::Relaxed);
                     thread::sleep(pause);
-                    let closes = answer.all("connection").contains(&"close");
-                    if closes || habit == Habit::New {
-                        connection = None;
+                    if habit == Habit::New {
+                        line.open = None;
                     }
                 }
             }
@@ -121,16 +151,64 @@ fn client(
     faults
 }
 
-fn ask(
-    connection: &mut Option<Connection>,
+/// A client's way to the balancer, and its connection while it has one.
+struct Line {
     address: SocketAddr,
-    fields: &[&str],
-) -> Result<Response, String> {
-    let open = connection.get_or_insert_with(|| Connection::open(address));
-    open.send(request("GET", "/", fields).as_bytes());
-    let answer = open.receive();
-    if answer.is_none() {
-        *connection = None;
+    way: Way,
+    open: Option<Open>,
+}
+
+enum Open {
+    One(Connection),
+    Two(Runtime, Http2),
+}
+
+impl Line {
+    /// One request, on the connection that is there if it still takes one.
+    fn ask(&mut self, agent: &str, cookies: Option<&str>) -> Result<Response, String> {
+        loop {
+            let open = self.open.take().unwrap_or_else(|| self.connect());
+            match open {
+                Open::One(mut one) => {
+                    let cookies = cookies.map(|cookies| format!("Cookie: {cookies}"));
+                    let agent = format!("User-Agent: {agent}");
+                    let fields: Vec<_> =
+                        [Some(agent.as_str()), cookies.as_deref()].into_iter().flatten().collect();
+                    let sent = one.try_send(request("GET", "/", &fields).as_bytes());
+                    let answer = sent.and_then(|()| one.receive());
+                    let answer = answer.ok_or("a connection was reset, or closed without an answer")?;
+                    if !answer.all("connection").contains(&"close") {
+                        self.open = Some(Open::One(one));
+                    }
+                    return Ok(answer);
+                }
+                Open::Two(runtime, two) => {
+                    let fields = [("user-agent", agent), ("cookie", cookies.unwrap_or("none=1"))];
+                    match runtime.block_on(two.get("/", &fields)) {
+                        Ok(answer) => {
+                            self.open = Some(Open::Two(runtime, two));
+                            return Ok(answer);
+                        }
+                        // RFC 9113 section 6.8: what came too late was not begun, and goes to another connection.
+                        Err(error) if error.is_go_away() && error.reason() == Some(Reason::NO_ERROR) => {}
+                        Err(error) => return Err(format!("HTTP/2: {error}")),
+                    }
+                }
+            }
+        }
     }
-    answer.ok_or_else(|| "a connection was reset, or closed without an answer".to_owned())
+
+    fn connect(&self) -> Open {
+        match &self.way {
+            Way::Cleartext => Open::One(Connection::open(self.address)),
+            Way::Tls(config) => {
+                Open::One(Connection::over(connect(self.address, SERVER_NAME, config).unwrap()))
+            }
+            Way::Http2(config) => {
+                let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+                let two = runtime.block_on(Http2::tls(self.address, SERVER_NAME, (**config).clone()));
+                Open::Two(runtime, two)
+            }
+        }
+    }
 }

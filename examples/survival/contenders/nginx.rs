@@ -101,14 +101,13 @@ impl Replica {
     }
 
     fn start(&mut self) -> Result<(), Failure> {
-        // A master whose parent lives takes no USR2. So a shell starts it and ends, as a system's init script would.
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", "\"$@\" &", "sh", PROGRAM, "-p"]);
-        command.arg(&self.folder).arg("-c").arg(self.configuration());
+        // As a daemon: a master in the foreground takes no USR2.
+        let mut command = Command::new(PROGRAM);
+        command.arg("-p").arg(&self.folder).arg("-c").arg(self.configuration());
         let log = self.folder.join("log");
         let pid_file = self.folder.join("pid");
         let _ = std::fs::remove_file(&pid_file);
-        self.process = Some(Process::start_orphan("NGINX", &mut command, &log, self.address, &pid_file)?);
+        self.process = Some(Process::start_daemon("NGINX", &mut command, &log, self.address, &pid_file)?);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 
 use crate::contender::Failure;
 
@@ -46,7 +46,7 @@ impl Process {
     }
 
     /// The same, for a command that starts the master and ends.
-    pub(super) fn start_orphan(
+    pub(super) fn start_daemon(
         program: &'static str,
         command: &mut Command,
         log: &Path,
@@ -55,9 +55,11 @@ impl Process {
     ) -> Result<Self, Failure> {
         let mut process = Self::spawn(program, command, log, address)?;
         process.retired = true;
+        let master = || std::fs::read_to_string(pid_file).ok()?.trim().parse().ok();
         process
-            .wait_until("accept connections", || pid_file.exists() && TcpStream::connect(address).is_ok())?;
-        process.master = Pid::from_raw(std::fs::read_to_string(pid_file)?.trim().parse()?);
+            .wait_until("accept connections", || master().is_some() && TcpStream::connect(address).is_ok())?;
+        process.master = Pid::from_raw(master().ok_or("its process number is gone again")?);
+        process.group = getpgid(Some(process.master))?;
         Ok(process)
     }
 

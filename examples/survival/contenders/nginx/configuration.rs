@@ -36,7 +36,7 @@ impl Configuration<'_> {
     fn process(&self) -> String {
         let folder = self.folder.display();
         format!(
-            "daemon off;\n\
+            "daemon on;\n\
             user root root;\n\
             worker_processes 2;\n\
             pid {folder}/pid;\n\

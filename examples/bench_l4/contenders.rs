@@ -1,0 +1,56 @@
+//! The proxies, each in the configuration that its documentation has for TCP.
+
+use std::net::SocketAddr;
+
+use tempfile::TempDir;
+
+use super::bench_support::{Failure, Proxy, beside, free_address};
+
+/// Steadfast first; HAProxy twice, as `splice` is off there unless asked for.
+pub(crate) fn contenders(backend: SocketAddr) -> Result<Vec<Proxy>, Failure> {
+    Ok(vec![
+        steadfast(backend)?,
+        haproxy("HAProxy", "", backend)?,
+        haproxy("HAProxy splice", "    option splice-auto\n", backend)?,
+        nginx(backend)?,
+    ])
+}
+
+fn steadfast(backend: SocketAddr) -> Result<Proxy, Failure> {
+    let address = free_address()?;
+    let (folder, file) = written(&format!(
+        "version: 1\nserver: {{ threads: 1 }}\nstate_dir: state\n\
+         listeners:\n  - {{ name: tcp, protocol: tcp, address: \"{address}\", pool: app }}\n\
+         pools:\n  app:\n    backends: [ {{ id: app1, address: \"{backend}\" }} ]\n    health: {{ tcp: true }}\n"
+    ))?;
+    Proxy::start("Steadfast", address, beside("../steadfast")?, vec!["run".into(), "-c".into(), file], folder)
+}
+
+fn haproxy(name: &'static str, option: &str, backend: SocketAddr) -> Result<Proxy, Failure> {
+    let address = free_address()?;
+    let (folder, file) = written(&format!(
+        "global\n    nbthread 1\n    maxconn 9700\n    maxpipes 40\ndefaults\n    mode tcp\n{option}    timeout connect 5s\n\
+         \x20   timeout client 1h\n    timeout server 1h\nlisten tcp\n    bind {address}\n    balance source\n\
+         \x20   hash-type consistent\n    server app1 {backend} check\n"
+    ))?;
+    Proxy::start(name, address, "/usr/sbin/haproxy".into(), vec!["-db".into(), "-f".into(), file], folder)
+}
+
+fn nginx(backend: SocketAddr) -> Result<Proxy, Failure> {
+    let address = free_address()?;
+    let (folder, file) = written(&format!(
+        "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\ndaemon off;\nmaster_process off;\n\
+         worker_rlimit_nofile 20000;\nerror_log stderr crit;\npid /dev/null;\nevents {{ worker_connections 60000; }}\n\
+         stream {{\n  upstream app {{ hash $remote_addr consistent; server {backend}; }}\n\
+         \x20 server {{ listen {address} backlog=4096; proxy_pass app; proxy_timeout 1h; }}\n}}\n"
+    ))?;
+    Proxy::start("NGINX stream", address, "/usr/sbin/nginx".into(), vec!["-c".into(), file], folder)
+}
+
+/// A configuration in a folder of its own.
+fn written(text: &str) -> Result<(TempDir, String), Failure> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("configuration.yaml");
+    std::fs::write(&file, text)?;
+    Ok((folder, file.display().to_string()))
+}
