@@ -11,7 +11,7 @@ use crate::clock::Now;
 use crate::names::{BackendId, BackendIndex, Outcome};
 use crate::pool::Pool;
 use crate::snapshot::ServedPool;
-use crate::telemetry::{Note, Record, Trace, first_segment};
+use crate::telemetry::{Note, Record, Trace, first_segment, is_loss};
 
 /// States of more backends than this are not copied.
 const MOST_STATES: usize = 12;
@@ -61,6 +61,10 @@ pub(super) fn ended(
     status: Option<u16>,
 ) {
     let Some(recent) = &proxy.recent else { return };
+    if placed.trace.is_none() && !is_loss(placed.outcome) {
+        // Nearly all: not even the time is asked for.
+        return;
+    }
     let now = Now::read();
     let trace = match placed.trace.take() {
         Some(trace) => *trace,
