@@ -130,6 +130,9 @@ mod tls;
 #[path = "suite/tracing.rs"]
 mod tracing;
 #[cfg(test)]
+#[path = "suite/traps.rs"]
+mod traps;
+#[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::guard::Guard;
 use super::openapi;
 use crate::clock::Now;
 use crate::lifecycle::{Control, Manner};
-use crate::listen::Counts;
+use crate::listen::{Counts, ListenerFacts};
 use crate::names::ListenerName;
 use crate::pulse::Board;
 use crate::snapshot::Current;
@@ -47,6 +47,7 @@ pub(crate) struct ListenerHandle {
     /// Where it really listens.
     pub(crate) address: SocketAddr,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) facts: Arc<ListenerFacts>,
 }
 
 /// What handlers see.

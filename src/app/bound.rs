@@ -136,8 +136,8 @@ impl Bound {
     fn admin(&mut self, said: watch::Receiver<Option<Manner>>) -> Option<AdminService> {
         let (socket, listen) = self.admin.take()?;
         let listener = |(socket, facts, counts): (&TcpListener, &Arc<ListenerFacts>, &Arc<Counts>)| {
-            let (name, counts) = (facts.name.clone(), Arc::clone(counts));
-            Some(ListenerHandle { name, address: socket.local_addr().ok()?, counts })
+            let (name, facts, counts) = (facts.name.clone(), Arc::clone(facts), Arc::clone(counts));
+            Some(ListenerHandle { name, address: socket.local_addr().ok()?, counts, facts })
         };
         let parts = Parts {
             current: Arc::clone(&self.current),

@@ -17,7 +17,7 @@ use crate::l4::{TcpGate, Ties};
 use crate::l7::Proxy;
 use crate::lifecycle::{
     Asked, BoundListener, Control, Inheritance, Start, Tickets, bounds, buffers, first_answers, give_up_root,
-    per_client, protocols, tell_predecessor,
+    pages, per_client, protocols, tell_predecessor,
 };
 use crate::limits::ClientConnections;
 use crate::listen::{Acceptance, Door, ListenerFacts, bind};
@@ -132,7 +132,9 @@ impl Steadfast {
             clients.follow(per_client(&listener));
             let acceptance = Acceptance::default();
             let buffers = Arc::new(ArcSwapOption::new(buffers(&listener)));
-            let facts = Arc::new(ListenerFacts { name: name.clone(), index, acceptance, clients, buffers });
+            let pages = Arc::new(ArcSwapOption::new(pages(&listener)));
+            let facts = ListenerFacts { name: name.clone(), index, acceptance, clients, buffers, pages };
+            let facts = Arc::new(facts);
             if listener.layer4.is_some() {
                 bound.push(BoundListener::without_door(name, address, Arc::clone(&facts.clients)));
                 gates.push((socket, Arc::new(TcpGate::new(facts, &current, &counts, &ties))));

@@ -17,6 +17,7 @@ mod service;
 mod tcp;
 mod ties;
 
+pub use first::first_bytes_say;
 pub(crate) use service::Layer4Listeners;
 pub(crate) use tcp::TcpGate;
 pub(crate) use ties::Ties;

@@ -10,6 +10,7 @@
 
 mod access;
 mod admit;
+mod ahead;
 mod answer;
 mod arrive;
 mod choose;

@@ -137,9 +137,13 @@ fn what_is_served_is_what_the_table_says() {
         let series = if histogram { format!("{name}_count") } else { name.clone() };
         let is_it = |key: &&String| key.split('{').next() == Some(series.as_str());
         let found: Vec<_> = served.keys().filter(is_it).collect();
-        // Only a pool that shares its learned table, a listener with TLS and an access log have these.
-        let elsewhere =
-            ["steadfast_store_shared_", "steadfast_listen_certificate_", "steadfast_telemetry_log_"];
+        // Only a pool that shares its learned table or has a waiting room, a listener with TLS and an access log have these.
+        let elsewhere = [
+            "steadfast_store_shared_",
+            "steadfast_pool_waiting_room_",
+            "steadfast_listen_certificate_",
+            "steadfast_telemetry_log_",
+        ];
         if elsewhere.iter().any(|begin| name.starts_with(begin)) {
             assert!(found.is_empty(), "{found:?}");
             continue;
@@ -165,6 +169,37 @@ fn what_is_served_is_what_the_table_says() {
     assert_eq!(sum(&served, "steadfast_affinity_sessions_created_total", &[]), 1.0);
     assert!(sum(&served, "steadfast_listen_connections_accepted_total", &["listener=\"web\""]) >= 1.0);
     assert!(sum(&served, "process_resident_memory_bytes", &[]) > 1e6);
+}
+
+#[test]
+fn whoever_is_kept_out_is_counted() {
+    let apps = apps(1);
+    let limits = "    limits:\n      connections_per_client: 3\n      requests:\n        - { requests: 1, per: 1h, burst: 4 }\n        - { by: header, header: X-Key, requests: 1, per: 1h }\n        - { by: session, requests: 1, per: 1h }\n";
+    let room = "    waiting_room: { sessions: 1, length: 5 }\n";
+    let metered = Metered::start_with(&apps, "{ listen: 127.0.0.1:0 }", "", limits, room);
+    let first = get(metered.address, "/", &[]);
+    let cookie = format!("Cookie: {}", first.cookies());
+    let ask = |field: &str| get(metered.address, "/plain", &[field]).status;
+    assert_eq!((ask(&cookie), ask(&cookie)), (200, 429), "by its session");
+    assert_eq!(ask("X-Key: a"), 503, "it waits");
+    assert_eq!((ask("X-Key: a"), ask("X-Key: b")), (429, 429), "by the client, which is asked first");
+    let limited = |by: &str| {
+        let samples = metered.samples();
+        sum(&samples, "steadfast_l7_limited_total", &["listener=\"web\"", &format!("by=\"{by}\"")])
+    };
+    assert_eq!((limited("client"), limited("session"), limited("header")), (2.0, 1.0, 0.0));
+    let waiting = || sum(&metered.samples(), "steadfast_pool_waiting_room_visitors", &["pool=\"app\""]);
+    assert_eq!(waiting(), 1.0);
+    soon("earlier connections have ended", || {
+        (sum(&metered.samples(), "steadfast_listen_connections", &["listener=\"web\""]) == 0.0).then_some(())
+    });
+    let held: Vec<_> = (0..5).map(|_| Connection::open(metered.address)).collect();
+    soon("two of five are too many", || {
+        let samples = metered.samples();
+        let refused = sum(&samples, "steadfast_listen_connections_over_client_limit_total", &[]);
+        (refused == 2.0).then_some(())
+    });
+    drop(held);
 }
 
 #[test]

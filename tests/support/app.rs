@@ -143,6 +143,7 @@ impl Shared {
         let mut text = format!("server={name} body={body}");
         match page {
             "/plain" => {}
+            "/leaf" => text = "x".repeat(300 << 10),
             "/page" => text = "x".repeat(1 << 20),
             "/big" => text = "x".repeat(16 << 20),
             "/static" => lines.push_str("Cache-Control: public, max-age=60\r\n"),

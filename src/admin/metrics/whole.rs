@@ -7,18 +7,27 @@ use crate::clock::Now;
 use crate::lifecycle::Past;
 use crate::listen::Counts;
 use crate::snapshot::{ServedListener, Snapshot};
-use crate::telemetry::{CodeClass, Exposition, Process, family};
+use crate::telemetry::{CodeClass, Exposition, LimitedBy, Process, family};
 
 /// Gathers what does not belong to a pool.
 pub(super) fn gather(api: &Api, snapshot: &Snapshot, to: &mut Exposition) {
     to.level(&family::BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
     for listener in &api.listeners {
         doors(listener.name.as_str(), &listener.counts, to);
+        to.count(
+            &family::LISTEN_OVER_CLIENT_LIMIT,
+            &[listener.name.as_str()],
+            listener.facts.clients.refused(),
+        );
     }
     for listener in &snapshot.listeners {
         certificates(listener, Now::read(), to);
         for class in CodeClass::ALL {
             to.count(&family::ANSWERED, &[listener.name.as_str(), class.as_str()], listener.meter.of(class));
+        }
+        for by in LimitedBy::ALL {
+            let count = listener.meter.limited_by(by);
+            to.count(&family::LIMITED, &[listener.name.as_str(), by.as_str()], count);
         }
     }
     for writer in snapshot.logs.writers() {
