@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: fuzz soak e2e-protocols protocols-deps help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-idle bench-l4
+.PHONY: fuzz soak e2e-protocols protocols-deps help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-seeing bench-idle bench-l4
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -140,6 +140,10 @@ bench: deps ## Run the micro-benchmarks
 bench-floor: deps ## Measure CPU per request against a bare Pingora proxy
 	cargo build --release --bin steadfast --example bare_pingora --example bench_floor --example bench_idle
 	target/release/examples/bench_floor
+
+bench-seeing: deps ## Measure what access log, metrics and traces cost for each request
+	cargo build --profile quick --bin steadfast --example bench_seeing
+	target/quick/examples/bench_seeing
 
 bench-idle: deps ## Measure memory per idle connection against a bare Pingora proxy
 	cargo build --release --bin steadfast --example bare_pingora --example bench_floor --example bench_idle

@@ -33,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) recent: Arc<telemetry::Recent>,
     pub(crate) events: Arc<telemetry::Events>,
     pub(crate) history: Arc<telemetry::History>,
+    pub(crate) spans: Arc<telemetry::Spans>,
     pub(crate) board: Arc<Board>,
     pub(crate) listeners: Vec<ListenerHandle>,
     /// How the process is to stop, once it is.
@@ -58,6 +59,7 @@ pub(super) struct Api {
     pub(super) recent: Arc<telemetry::Recent>,
     pub(super) events: Arc<telemetry::Events>,
     pub(super) history: Arc<telemetry::History>,
+    pub(super) spans: Arc<telemetry::Spans>,
     pub(super) board: Arc<Board>,
     pub(super) listeners: Vec<ListenerHandle>,
     pub(super) started: Now,
@@ -96,7 +98,8 @@ impl AdminApp {
     /// The API of these parts.
     pub(crate) fn new(parts: Parts, guard: Guard) -> Self {
         let endpoints = endpoints::all();
-        let Parts { current, control, counts, recent, events, history, board, listeners, said } = parts;
+        let Parts { current, control, counts, recent, events, history, spans, board, listeners, said } =
+            parts;
         let (started, stopping) = (Now::read(), AtomicBool::new(false));
         let document = openapi::document(&endpoints);
         let api = Api {
@@ -106,6 +109,7 @@ impl AdminApp {
             recent,
             events,
             history,
+            spans,
             board,
             listeners,
             started,

@@ -109,7 +109,14 @@ impl Steadfast {
         let counts = Arc::new(telemetry::Counts::default());
         // Nobody could ask without an admin API.
         let recent = admin.as_ref().map(|_| Arc::new(telemetry::Recent::default()));
-        let proxy = Proxy::new(Arc::clone(&current), self.hooks, Arc::clone(&counts), recent.clone());
+        let spans = Arc::<telemetry::Spans>::default();
+        let proxy = Proxy::new(
+            Arc::clone(&current),
+            self.hooks,
+            Arc::clone(&counts),
+            recent.clone(),
+            Arc::clone(&spans),
+        );
         let mut proxy = HttpProxy::new(proxy, Arc::new(server_conf_copy(&conf)));
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
@@ -172,6 +179,7 @@ impl Steadfast {
             recent: recent.unwrap_or_default(),
             events,
             history: Arc::default(),
+            spans,
             board: Arc::default(),
             keeper,
             conf,

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use super::compress::Coder;
 use super::mirror::Copy;
 use super::phases::Phases;
+use super::span::Traced;
 
 use super::wait::Entry;
 use crate::affinity::{Decision, Evidence, Refusal, SessionDigest};
@@ -42,6 +43,8 @@ pub(crate) struct RequestContext {
     pub(super) request_id: Option<HeaderValue>,
     /// The route that takes it, unless a hook chose.
     pub(super) route: Option<Arc<Route>>,
+    /// Its trace, where traces are exported.
+    pub(super) traced: Option<Box<Traced>>,
     /// Its copy for another pool.
     pub(super) mirror: Option<Box<Copy>>,
     /// Writes the response's body in another way.

@@ -29,6 +29,7 @@ mod reply;
 mod request_id;
 mod retry;
 mod routed;
+mod span;
 mod split;
 mod told;
 mod trace;

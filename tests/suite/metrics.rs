@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use steadfast::lifecycle::Control;
+use steadfast::snapshot::Current;
 use steadfast::telemetry::{Kind, families};
 use steadfast::{Running, Steadfast};
 use tempfile::TempDir;
@@ -23,6 +24,8 @@ const BEGIN: &str = "<!-- The table is made by `UPDATE_EXPECTED=1 cargo test --t
 pub(crate) struct Metered {
     pub(crate) address: SocketAddr,
     pub(crate) control: Arc<Control>,
+    /// The snapshot in force.
+    pub(crate) current: Arc<Current>,
     admin: SocketAddr,
     _running: Running,
     folder: TempDir,
@@ -33,23 +36,19 @@ pub(crate) type Samples = BTreeMap<String, f64>;
 
 impl Metered {
     fn start(apps: &[App], admin: &str) -> Self {
-        Self::start_with(apps, admin, "", "")
+        Self::start_with(apps, admin, "", "", "")
     }
 
-    /// With further lines for the top level and the pool.
-    pub(crate) fn start_with(apps: &[App], admin: &str, top: &str, pool: &str) -> Self {
-        Self::start_all(apps, admin, top, "", pool)
-    }
-
-    fn start_all(apps: &[App], admin: &str, top: &str, listener: &str, pool: &str) -> Self {
+    /// With further lines for the top level, the listener and the pool.
+    pub(crate) fn start_with(apps: &[App], admin: &str, top: &str, listener: &str, pool: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("admin.token"), "0123456789abcdef-SECRET-0123456789").unwrap();
         let top = format!("{SHARED}admin: {admin}\n{top}");
         let checked = checked(&configuration(apps, &top, listener, pool), folder.path());
         let bound = Steadfast::from_checked(checked).bind().unwrap();
         let (address, admin) = (bound.addresses()[0].1, bound.admin_address().unwrap());
-        let control = Arc::clone(bound.control());
-        Self { address, control, admin, _running: bound.spawn().unwrap(), folder }
+        let (control, current) = (Arc::clone(bound.control()), Arc::clone(bound.current()));
+        Self { address, control, current, admin, _running: bound.spawn().unwrap(), folder }
     }
 
     /// The folder that relative paths begin at.
@@ -62,10 +61,20 @@ impl Metered {
     }
 
     fn ask(&self, fields: &[&str]) -> Response {
+        self.ask_for("/metrics", fields)
+    }
+
+    fn ask_for(&self, path: &str, fields: &[&str]) -> Response {
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         let mut connection = Connection::open(self.admin);
-        connection.send(format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes());
+        connection.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes());
         connection.receive().unwrap()
+    }
+
+    /// What the admin API answers; `None`: it is not there.
+    pub(crate) fn get_json(&self, path: &str) -> Option<serde_json::Value> {
+        let answer = self.ask_for(path, &[]);
+        (answer.status == 200).then(|| serde_json::from_str(&answer.body).unwrap())
     }
 
     pub(crate) fn samples(&self) -> Samples {
@@ -169,7 +178,7 @@ fn whoever_is_kept_out_is_counted() {
     let apps = apps(1);
     let limits = "    limits:\n      connections_per_client: 3\n      requests:\n        - { requests: 1, per: 1h, burst: 4 }\n        - { by: header, header: X-Key, requests: 1, per: 1h }\n        - { by: session, requests: 1, per: 1h }\n";
     let room = "    waiting_room: { sessions: 1, length: 5 }\n";
-    let metered = Metered::start_all(&apps, "{ listen: 127.0.0.1:0 }", "", limits, room);
+    let metered = Metered::start_with(&apps, "{ listen: 127.0.0.1:0 }", "", limits, room);
     let first = get(metered.address, "/", &[]);
     let cookie = format!("Cookie: {}", first.cookies());
     let ask = |field: &str| get(metered.address, "/plain", &[field]).status;

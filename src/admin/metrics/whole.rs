@@ -40,6 +40,10 @@ pub(super) fn gather(api: &Api, snapshot: &Snapshot, to: &mut Exposition) {
         to.count(&family::LOG_DROPPED, &[&log, "full"], lines.dropped_full);
         to.count(&family::LOG_DROPPED, &[&log, "failed"], lines.dropped_failed);
     }
+    let spans = api.spans.counts();
+    to.count(&family::SPANS, &[], spans.exported);
+    to.count(&family::SPANS_DROPPED, &["full"], spans.dropped_full);
+    to.count(&family::SPANS_DROPPED, &["failed"], spans.dropped_failed);
     life(&api.control.past(), to);
     to.level(&family::DIFFERENCES, &[], number(api.control.differences().len()));
     process(&Process::read(), to);

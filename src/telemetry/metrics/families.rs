@@ -168,6 +168,10 @@ families! {
 
     LOG_LINES: Counter "steadfast_telemetry_log_lines" in "lines" [log]
         "Lines of access logs that were written, by where they go.";
+    SPANS: Counter "steadfast_telemetry_spans" in "spans" []
+        "Spans that the collector has taken.";
+    SPANS_DROPPED: Counter "steadfast_telemetry_spans_dropped" in "spans" [reason]
+        "Spans that were dropped: full (the queue was), failed (the collector could not be reached, or did not want them).";
     LOG_DROPPED: Counter "steadfast_telemetry_log_lines_dropped" in "lines" [log, reason]
         "Lines of access logs that were dropped: full (the buffer was), failed (the destination did).";
 
