@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: soak e2e-protocols protocols-deps help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-idle bench-l4
+.PHONY: fuzz soak e2e-protocols protocols-deps help deps e2e-deps survival-deps run build test e2e lint deny survival desync bench bench-floor bench-seeing bench-idle bench-l4
 
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,16 +27,17 @@ deps: ## Install what the build needs, or say what to install
 # Its version is fixed: a newer one may find more, which is then a change of its own.
 SCHEMATHESIS := 4.32.5
 
-# What drives the dashboard in Debian's Chromium, and examines it.
+# What drives Debian's Chromium, what examines the dashboard in it, and what applications talk by.
 PLAYWRIGHT := 1.65.1
 AXE := 4.14.1
+SOCKET_IO := 4.8.4
 
 e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, dnsmasq, promtool and schemathesis
 	$(call install,chromium,chromium)
 	$(call install,npm,nodejs npm)
-	@if [ "$$(cat target/browser/versions 2>/dev/null)" != "$(PLAYWRIGHT) $(AXE)" ]; then \
+	@if [ "$$(cat target/browser/versions 2>/dev/null)" != "$(PLAYWRIGHT) $(AXE) $(SOCKET_IO)" ]; then \
 	  mkdir -p target/browser && npm install --silent --no-audit --no-fund --no-save --prefix target/browser \
-	    playwright-core@$(PLAYWRIGHT) axe-core@$(AXE) && echo "$(PLAYWRIGHT) $(AXE)" > target/browser/versions; \
+	    playwright-core@$(PLAYWRIGHT) axe-core@$(AXE) socket.io@$(SOCKET_IO) && echo "$(PLAYWRIGHT) $(AXE) $(SOCKET_IO)" > target/browser/versions; \
 	fi
 	$(call install,redis-server,redis-server)
 	$(call install,promtool,prometheus)
@@ -60,7 +61,11 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	    && target/schemathesis/bin/pip install --quiet schemathesis==$(SCHEMATHESIS); \
 	fi
 
-protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mosquitto, curl, nghttp2, gRPC, testssl.sh, slowhttptest
+# The suite is written for Python 2, which Debian no longer has.
+PYTHON2 ?= python2.7
+AUTOBAHN := 25.10.1
+
+protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mosquitto, curl, nghttp2, gRPC, testssl.sh, slowhttptest, Autobahn
 	$(call install,pgbench,postgresql postgresql-contrib)
 	$(call install,mosquitto,mosquitto)
 	$(call install,mosquitto_sub,mosquitto-clients)
@@ -71,6 +76,15 @@ protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mo
 	$(call install,testssl,testssl.sh)
 	@if ! target/websockets/bin/python -c 'import websockets' 2>/dev/null; then \
 	  python3 -m venv --clear target/websockets && target/websockets/bin/pip install --quiet websockets==17.4; \
+	fi
+	@if [ ! -x target/autobahn/bin/wstest ]; then \
+	  if $(PYTHON2) --version >/dev/null 2>&1; then \
+	    $(PYTHON2) -m pip install -q --target target/autobahn-begin 'virtualenv<20.22' \
+	      && PYTHONPATH=target/autobahn-begin $(PYTHON2) -m virtualenv -q target/autobahn \
+	      && target/autobahn/bin/pip install -q autobahntestsuite==$(AUTOBAHN); \
+	  else \
+	    echo "There is no $(PYTHON2), so the Autobahn suite is left out; PYTHON2=… names one"; \
+	  fi; \
 	fi
 	@if ! target/grpc/bin/python -c 'import grpc' 2>/dev/null; then \
 	  python3 -m venv target/grpc && target/grpc/bin/pip install -q grpcio; \
@@ -105,6 +119,10 @@ survival-deps: ## Install the others that take part: HAProxy and NGINX
 	$(call install,haproxy,haproxy)
 	$(call install,nginx,nginx)
 
+fuzz: deps ## Fuzz each parser of foreign bytes for a minute (FUZZ_SECONDS), from the kept corpus
+	$(call install,c++,g++)
+	fuzz/run $${FUZZ_SECONDS:-60}
+
 soak: deps ## Reload and upgrade under load for two minutes (SOAK_SECONDS): nothing may drop
 	SOAK_SECONDS=$${SOAK_SECONDS:-120} cargo test --test soak -- --nocapture
 
@@ -122,6 +140,10 @@ bench: deps ## Run the micro-benchmarks
 bench-floor: deps ## Measure CPU per request against a bare Pingora proxy
 	cargo build --release --bin steadfast --example bare_pingora --example bench_floor --example bench_idle
 	target/release/examples/bench_floor
+
+bench-seeing: deps ## Measure what access log, metrics and traces cost for each request
+	cargo build --profile quick --bin steadfast --example bench_seeing
+	target/quick/examples/bench_seeing
 
 bench-idle: deps ## Measure memory per idle connection against a bare Pingora proxy
 	cargo build --release --bin steadfast --example bare_pingora --example bench_floor --example bench_idle

@@ -3,17 +3,16 @@
 //! Both proxies have one thread and stand before the same backend; clients come back with their cookies over
 //! kept connections. Processor time is the system's own account of the proxy's process.
 
-#[expect(dead_code, reason = "serves the other benchmark, too")]
+#[expect(dead_code, reason = "serves the other benchmarks, too")]
 mod bench_support;
 
 use std::net::TcpStream;
-use std::thread;
 
-use bench_support::{Failure, Proxy, backend, exchange, request, summary};
+use bench_support::{
+    CONNECTIONS, Failure, Proxy, REQUESTS, backend, connect, measure, returning_client, summary,
+};
 
 const ROUNDS: usize = 61;
-const CONNECTIONS: usize = 32;
-const REQUESTS: usize = 250;
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 fn main() -> Result<(), Failure> {
@@ -45,47 +44,4 @@ fn main() -> Result<(), Failure> {
     let (median, min, max) = summary(&mut ratios);
     println!("{:<18} {median:>7.3}    {min:>5.3}    {max:>5.3}      (goal: at most 1.05)", "ratio");
     Ok(())
-}
-
-/// The request of a client that has both cookies.
-fn returning_client(proxy: &Proxy) -> Result<String, Failure> {
-    let mut buffer = Vec::new();
-    exchange(&mut TcpStream::connect(proxy.address)?, request("").as_bytes(), &mut buffer)?;
-    let text = String::from_utf8_lossy(&buffer).into_owned();
-    let lines = text
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-        .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
-    let cookies: Vec<_> = lines.filter_map(|(_, value)| value.split(';').next()).collect();
-    Ok(request(&cookies.join("; ")))
-}
-
-fn connect(proxy: &Proxy) -> Result<Vec<TcpStream>, Failure> {
-    let open = |_| {
-        let connection = TcpStream::connect(proxy.address)?;
-        connection.set_nodelay(true)?;
-        Ok(connection)
-    };
-    (0..CONNECTIONS).map(open).collect()
-}
-
-fn measure(proxy: &Proxy, request: &str, connections: &mut [TcpStream]) -> Result<f64, Failure> {
-    let before = proxy.processor_ns()?;
-    thread::scope(|scope| {
-        let clients: Vec<_> = connections
-            .iter_mut()
-            .map(|connection| scope.spawn(|| client(connection, request).map_err(|error| error.to_string())))
-            .collect();
-        clients
-            .into_iter()
-            .try_for_each(|client| client.join().unwrap_or_else(|_| Err("a client panicked".to_owned())))
-    })?;
-    let spent = proxy.processor_ns()? - before;
-    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    Ok(spent as f64 / 1_000.0 / (CONNECTIONS * REQUESTS) as f64)
-}
-
-fn client(connection: &mut TcpStream, request: &str) -> Result<(), Failure> {
-    let mut buffer = Vec::with_capacity(4096);
-    (0..REQUESTS).try_for_each(|_| exchange(connection, request.as_bytes(), &mut buffer))
 }

@@ -2,7 +2,7 @@
 //!
 //! 5 000 kept connections, one request each, then the growth of resident memory divided by their number.
 
-#[expect(dead_code, reason = "serves the other benchmark, too")]
+#[expect(dead_code, reason = "serves the other benchmarks, too")]
 mod bench_support;
 
 use std::net::TcpStream;

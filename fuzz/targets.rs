@@ -6,8 +6,11 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use steadfast::affinity::{Key, KeyRing, PoolBinding, Stripped, pairs, parse_set_cookie, strip};
-use steadfast::listen::{Chunked, Framing, Head, HeadLimits, inspect};
+use steadfast::affinity::{ClientName, Key, KeyRing, PoolBinding, Stripped, pairs, parse_set_cookie, strip};
+use steadfast::listen::{
+    Chunked, Framing, Head, HeadLimits, ProxyHeader, ProxyVersion, inspect, proxy_header as written,
+    proxy_header_in,
+};
 use steadfast::names::PoolName;
 use steadfast::route::{
     Action, Condition, Found, HeaderChanges, HostPattern, Matcher, PathPattern, PoolIndex, RequestView,
@@ -107,6 +110,51 @@ pub(crate) fn chunked(data: &[u8]) {
     }
     assert_eq!(at_once, Ok(taken));
     assert_eq!(whole.ended(), bytewise.ended());
+}
+
+/// PROXY protocol headers: of bounded length, found as soon as all of it is there and not before, and the same when it is written
+/// and read again.
+pub(crate) fn proxy_header(data: &[u8]) {
+    let Some((length, found)) = proxy_header_in(data) else { return };
+    assert!(length <= data.len() && length <= 1024);
+    assert_eq!(proxy_header_in(&data[..length]), Some((length, found)), "what follows makes no difference");
+    assert!((0..length).all(|end| proxy_header_in(&data[..end]).is_none()), "it is found too early");
+    let ProxyHeader::Client { source, destination } = found else { return };
+    for version in [ProxyVersion::V1, ProxyVersion::V2] {
+        let again = written(version, source, destination);
+        let Some((length, ProxyHeader::Client { source: from, destination: to })) = proxy_header_in(&again)
+        else {
+            panic!("what we write is none: {again:?}");
+        };
+        assert_eq!(length, again.len());
+        // An address of IPv4 may be written as what it is.
+        let plain = |address: std::net::SocketAddr| (address.ip().to_canonical(), address.port());
+        assert_eq!((plain(from), plain(to)), (plain(source), plain(destination)));
+    }
+}
+
+/// What clients of TLS, RDP and MQTT say first: bytes that come late make no difference, and each wait is for more.
+pub(crate) fn first_bytes(data: &[u8]) {
+    for of in [ClientName::TlsServerName, ClientName::RdpCookie, ClientName::MqttClientId] {
+        let at_once = steadfast::first_bytes_say(data, of);
+        let mut have = 0;
+        let piecewise = loop {
+            match steadfast::first_bytes_say(&data[..have], of) {
+                Err(needed) => {
+                    assert!(needed > have, "it waits for what it has");
+                    if have == data.len() {
+                        break Err(needed);
+                    }
+                    have = needed.min(data.len());
+                }
+                Ok(said) => {
+                    assert!(said.as_ref().is_none_or(|said| said.len() <= have));
+                    break Ok(said);
+                }
+            }
+        };
+        assert_eq!(at_once, piecewise, "{of:?}");
+    }
 }
 
 /// Route tables: the first line is a method, the second a host, the third a target, all others are fields. The table's

@@ -46,8 +46,8 @@ pub struct Exact {
     pub now: Now,
     /// For measuring.
     pub stamp: Stamp,
-    /// Milliseconds since 1970-01-01 UTC.
-    pub unix_ms: u64,
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub unix_ns: u64,
 }
 
 impl Exact {
@@ -62,7 +62,13 @@ impl Exact {
             monotonic_ms: HEAD_START_MS + u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX / 2),
             unix_s: unix.as_secs(),
         };
-        Self { now, stamp: Stamp(stamp), unix_ms: millis(unix) }
+        let unix_ns = u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX);
+        Self { now, stamp: Stamp(stamp), unix_ns }
+    }
+
+    /// Milliseconds since 1970-01-01 UTC.
+    pub fn unix_ms(&self) -> u64 {
+        self.unix_ns / 1_000_000
     }
 }
 

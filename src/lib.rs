@@ -52,3 +52,5 @@ pub mod tls;
 
 pub use app::{Bound, Running, Steadfast};
 pub use error::Error;
+#[doc(hidden)]
+pub use l4::first_bytes_say;

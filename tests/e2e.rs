@@ -38,6 +38,10 @@ mod promtool;
 #[path = "e2e/schemathesis.rs"]
 mod schemathesis;
 
+#[cfg(test)]
+#[path = "e2e/socket_io.rs"]
+mod socket_io;
+
 /// The Tomcats' names, which are the backends' ids too.
 const NAMES: [&str; 3] = ["tomcat1", "tomcat2", "tomcat3"];
 

@@ -18,11 +18,11 @@ mod attacks {
 
     /// Connections of each attack.
     const CONNECTIONS: &str = "500";
-    /// What the attacked process may take: the buffers' 32 MiB, 500 connections, and itself, built without optimisation.
-    const MOST_KIB: u64 = 200 * 1024;
+    /// What the attacked process may take: the buffers' 300 MiB, 500 connections, and itself, built without optimisation.
+    const MOST_KIB: u64 = 450 * 1024;
 
     fn attack(mode: &[&str], url: &str) -> Child {
-        let steady = ["-c", CONNECTIONS, "-r", "250", "-l", "10", "-p", "5", "-u", url];
+        let steady = ["-c", CONNECTIONS, "-r", "250", "-l", "12", "-p", "5", "-u", url];
         Command::new("slowhttptest")
             .args(mode)
             .args(steady)
@@ -31,19 +31,35 @@ mod attacks {
             .expect("slowhttptest is there: `make protocols-deps`")
     }
 
-    /// Asks 200 times, each over a connection of its own; gives the time that 99 of 100 stay below.
+    /// Steadfast before an application of its own.
+    fn start() -> (App, Program) {
+        let (app, port) = (App::start("app1"), Port::reserve());
+        let listener = "    timeouts: { head: 10s, body: 10s, idle: 10s, write: 10s }\n    buffer: { request: {}, response: 512KiB, memory: 300MiB }\n";
+        let top = format!("{SHARED}server: {{ pid_file: pid, threads: 2 }}\n");
+        // Fewer than the attackers are: none of them may keep one.
+        let pool = "    limits: { connections_per_backend: 100 }\n";
+        let text = configuration(std::slice::from_ref(&app), &top, listener, pool);
+        let text = text.replace("127.0.0.1:0", &port.address().to_string());
+        (app, Program::run(port, &text))
+    }
+
+    /// Asks each 200 times, in turn, each time over a connection of its own; gives the times that 99 of 100 stay below. What
+    /// the machine does otherwise, and what the attack costs it as such, is in both.
     #[expect(clippy::disallowed_methods, reason = "measures")]
-    fn p99(program: &Program) -> Duration {
-        let mut took: Vec<_> = (0..200)
-            .map(|_| {
-                std::thread::sleep(Duration::from_millis(20));
+    fn p99<const N: usize>(programs: [&Program; N]) -> [Duration; N] {
+        let mut took = [const { Vec::new() }; N];
+        for _ in 0..200 {
+            for (program, took) in programs.iter().zip(&mut took) {
+                std::thread::sleep(Duration::from_millis(8));
                 let start = Instant::now();
                 assert_eq!(get(program.address, "/plain", &[]).status, 200, "others are served");
-                start.elapsed()
-            })
-            .collect();
-        took.sort();
-        took[197]
+                took.push(start.elapsed());
+            }
+        }
+        took.map(|mut took| {
+            took.sort();
+            took[197]
+        })
     }
 
     fn resident_kib(program: &Program) -> u64 {
@@ -55,32 +71,30 @@ mod attacks {
     #[test]
     #[ignore = "needs slowhttptest; `make e2e-protocols`"]
     fn slow_clients_of_every_kind_leave_the_others_alone() {
-        let apps: Vec<App> = vec![App::start("app1")];
-        let port = Port::reserve();
-        let listener = "    timeouts: { head: 3s, body: 3s, idle: 5s, write: 3s }\n    buffer: { request: {}, response: 256KiB, memory: 32MiB }\n";
-        let top = format!("{SHARED}server: {{ pid_file: pid, threads: 2 }}\n");
-        let pool = "    limits: { connections_per_backend: 100 }\n";
-        let text =
-            configuration(&apps, &top, listener, pool).replace("127.0.0.1:0", &port.address().to_string());
-        let program = Program::run(port, &text);
-        let quiet = p99(&program);
+        let ((_one, program), (_other, beside)) = (start(), start());
+        let [quiet] = p99([&program]);
         println!("quiet: p99 {quiet:?}, {} KiB", resident_kib(&program));
         let modes: [(&str, &[&str], &str); 4] = [
             ("slow headers", &["-H", "-i", "1", "-x", "24"], "/plain"),
             ("slow bodies", &["-B", "-i", "1", "-s", "8192", "-x", "10"], "/plain"),
             ("ranges", &["-R", "-a", "10", "-b", "3000"], "/plain"),
-            ("slow readers", &["-X", "-w", "10", "-y", "20", "-n", "2", "-z", "32", "-k", "3"], "/page"),
+            ("slow readers", &["-X", "-w", "10", "-y", "20", "-n", "2", "-z", "32", "-k", "3"], "/leaf"),
         ];
         for (name, mode, path) in modes {
-            let mut attacker = attack(mode, &format!("http://{}{path}", program.address));
-            std::thread::sleep(Duration::from_secs(4));
-            let (attacked, kib) = (p99(&program), resident_kib(&program));
-            let _ = attacker.wait();
-            println!("{name}: p99 {attacked:?}, {kib} KiB");
-            assert!(
-                attacked <= (2 * quiet).max(Duration::from_millis(100)),
-                "{name}: {attacked:?}, quiet {quiet:?}"
-            );
+            let mut kib = 0;
+            let mut round = || {
+                let mut attacker = attack(mode, &format!("http://{}{path}", program.address));
+                // By then all of them are connected, and none has been given up.
+                std::thread::sleep(Duration::from_millis(3500));
+                let [attacked, unharmed] = p99([&program, &beside]);
+                kib = kib.max(resident_kib(&program));
+                let _ = attacker.kill();
+                let _ = attacker.wait();
+                println!("{name}: p99 {attacked:?}, of one that is not attacked {unharmed:?}, {kib} KiB");
+                attacked <= 2 * unharmed
+            };
+            // A busy machine may spoil a round; what the attack does to us, it does in each.
+            assert!((0..3).any(|_| round()), "{name}: others wait more than twice as long");
             assert!(kib < MOST_KIB, "{name}: {kib} KiB");
         }
     }
@@ -88,6 +102,7 @@ mod attacks {
 
 #[cfg(test)]
 mod websockets {
+    use std::collections::BTreeMap;
     use std::net::TcpStream;
     use std::path::PathBuf;
     use std::process::{Child, Command, Stdio};
@@ -120,12 +135,11 @@ mod websockets {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    #[test]
-    #[ignore = "needs Python's websockets; `make e2e-protocols`"]
-    fn websockets_pass_as_they_do_without_a_balancer() {
+    /// An echo server of Python's, directly and through Steadfast: their ports.
+    fn both() -> (u16, u16, Server, Program) {
         let (server, port) = (Port::reserve(), Port::reserve());
         let direct = server.address().port();
-        let _server = Server(script(&["serve", &direct.to_string()]).spawn().expect("`make protocols-deps`"));
+        let child = Server(script(&["serve", &direct.to_string()]).spawn().expect("`make protocols-deps`"));
         let listens = (0..1000).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
             TcpStream::connect(server.address()).is_ok()
@@ -138,10 +152,68 @@ mod websockets {
             .replace("    backends: [  ]\n", &backends)
             .replace("127.0.0.1:0", &port.address().to_string());
         let program = Program::run(port, &text);
-        let (without, with) = (checked(direct), checked(program.address.port()));
-        print!("{with}");
-        assert_eq!(without, with);
-        assert_eq!(with.lines().count(), 32);
-        assert!(with.contains("sizes, []: None") && with.contains("invalid UTF-8, []: 1007"), "{with}");
+        (direct, program.address.port(), child, program)
+    }
+
+    #[test]
+    #[ignore = "needs Python's websockets; `make e2e-protocols`"]
+    fn websockets_pass_as_they_do_without_a_balancer() {
+        let (direct, through, _server, _program) = both();
+        let (without, with) = (checked(direct), checked(through));
+        let differ: Vec<_> = without.lines().zip(with.lines()).filter(|(one, other)| one != other).collect();
+        let count = with.lines().count();
+        assert!(differ.is_empty() && without.lines().count() == count, "{differ:#?}");
+        println!("{count} WebSocket cases, with Steadfast as without");
+        assert!(count > 300);
+        let expected = [
+            "sizes, []: None",
+            "invalid UTF-8, []: [], closed: 1007",
+            "reserved opcode 3, []: [], closed: 1002",
+        ];
+        assert!(expected.iter().all(|line| with.lines().any(|said| said == *line)), "{with}");
+    }
+
+    /// All cases of the Autobahn suite but those of throughput and compression, in which a balancer has no part.
+    #[test]
+    #[ignore = "needs Autobahn's wstest, and so Python 2.7; `make e2e-protocols`"]
+    fn the_autobahn_suite_finds_no_difference() {
+        let wstest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/autobahn/bin/wstest");
+        if !wstest.exists() {
+            println!("left out: there is no Python 2.7 for Autobahn's wstest");
+            return;
+        }
+        let (direct, through, _server, _program) = both();
+        let folder = tempfile::tempdir().unwrap();
+        let server = |agent: &str, port: u16| serde_json::json!({ "agent": agent, "url": format!("ws://127.0.0.1:{port}") });
+        let spec = serde_json::json!({
+            "outdir": "reports",
+            "servers": [server("direct", direct), server("through", through)],
+            "cases": ["*"],
+            "exclude-cases": ["9.*", "12.*", "13.*"],
+            "exclude-agent-cases": {},
+        });
+        std::fs::write(folder.path().join("spec.json"), spec.to_string()).unwrap();
+        let arguments = ["-m", "fuzzingclient", "-s", "spec.json"];
+        let output = Command::new(wstest).args(arguments).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report = std::fs::read_to_string(folder.path().join("reports/index.json")).unwrap();
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let results = |agent: &str| -> BTreeMap<String, [serde_json::Value; 3]> {
+            let cases = report[agent].as_object().unwrap().iter();
+            let result = |case: &serde_json::Value| {
+                ["behavior", "behaviorClose", "remoteCloseCode"].map(|name| case[name].clone())
+            };
+            cases.map(|(name, case)| (name.clone(), result(case))).collect()
+        };
+        let (without, with) = (results("direct"), results("through"));
+        let differ: Vec<_> =
+            without.iter().filter(|(name, result)| with.get(*name) != Some(*result)).collect();
+        let well = with.values().filter(|[behavior, ..]| behavior == "OK").count();
+        println!(
+            "Autobahn: {} cases, {well} of them OK, {} not as without Steadfast",
+            with.len(),
+            differ.len()
+        );
+        assert!(with.len() > 200 && differ.is_empty(), "{differ:#?}");
     }
 }

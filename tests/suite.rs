@@ -19,7 +19,7 @@ mod admin_commands;
 #[path = "suite/affinity.rs"]
 mod affinity;
 #[cfg(test)]
-#[path = "suite/agreement.rs"]
+#[path = "suite/agreement/mod.rs"]
 mod agreement;
 #[cfg(test)]
 #[path = "suite/architecture.rs"]
@@ -126,6 +126,12 @@ mod session_book;
 #[cfg(test)]
 #[path = "suite/tls.rs"]
 mod tls;
+#[cfg(test)]
+#[path = "suite/tracing.rs"]
+mod tracing;
+#[cfg(test)]
+#[path = "suite/traps.rs"]
+mod traps;
 #[cfg(test)]
 #[path = "suite/udp.rs"]
 mod udp;

@@ -9,6 +9,11 @@ use std::time::Duration;
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
+/// Kept connections, each with a client of its own.
+pub(crate) const CONNECTIONS: usize = 32;
+/// Requests of each client in one round.
+pub(crate) const REQUESTS: usize = 250;
+
 const BODY: &str =
     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
 
@@ -70,20 +75,29 @@ impl Proxy {
 
     /// Steadfast with an ordinary configuration.
     pub(crate) fn steadfast(backend: SocketAddr) -> Result<Self, Failure> {
+        Self::steadfast_with("Steadfast", backend, "")
+    }
+
+    /// The same with further lines at the top.
+    pub(crate) fn steadfast_with(
+        name: &'static str,
+        backend: SocketAddr,
+        top: &str,
+    ) -> Result<Self, Failure> {
         let address = free_address()?;
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("steadfast.yaml");
         std::fs::write(
             &file,
             format!(
-                "version: 1\nserver: {{ threads: 1 }}\nstate_dir: state\nlisteners:\n  - {{ name: web, address: \"{address}\", routes: [ {{ pool: app }} ] }}\n\
+                "version: 1\nserver: {{ threads: 1 }}\nstate_dir: state\n{top}listeners:\n  - {{ name: web, address: \"{address}\", routes: [ {{ pool: app }} ] }}\n\
                  pools:\n  app:\n    backends: [ {{ id: app1, address: \"{backend}\" }} ]\n\
                  \x20   affinity: {{ application_cookie: JSESSIONID, path_parameter: jsessionid }}\n    health: {{ http: {{ path: / }} }}\n"
             ),
         )?;
         let program = beside("../steadfast")?;
         Self::start(
-            "Steadfast",
+            name,
             address,
             program,
             vec!["run".into(), "-c".into(), file.display().to_string()],
@@ -170,6 +184,51 @@ pub(crate) fn exchange(
         buffer.extend_from_slice(chunk.get(..read).unwrap_or_default());
     }
     Ok(())
+}
+
+/// The request of a client that has both cookies.
+pub(crate) fn returning_client(proxy: &Proxy) -> Result<String, Failure> {
+    let mut buffer = Vec::new();
+    exchange(&mut TcpStream::connect(proxy.address)?, request("").as_bytes(), &mut buffer)?;
+    let text = String::from_utf8_lossy(&buffer).into_owned();
+    let lines = text
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+    let cookies: Vec<_> = lines.filter_map(|(_, value)| value.split(';').next()).collect();
+    Ok(request(&cookies.join("; ")))
+}
+
+/// Connections that are kept.
+pub(crate) fn connect(proxy: &Proxy) -> Result<Vec<TcpStream>, Failure> {
+    let open = |_| {
+        let connection = TcpStream::connect(proxy.address)?;
+        connection.set_nodelay(true)?;
+        Ok(connection)
+    };
+    (0..CONNECTIONS).map(open).collect()
+}
+
+/// CPU for each request of one round, in microseconds.
+pub(crate) fn measure(proxy: &Proxy, request: &str, connections: &mut [TcpStream]) -> Result<f64, Failure> {
+    let before = proxy.processor_ns()?;
+    thread::scope(|scope| {
+        let clients: Vec<_> = connections
+            .iter_mut()
+            .map(|connection| scope.spawn(|| client(connection, request).map_err(|error| error.to_string())))
+            .collect();
+        clients
+            .into_iter()
+            .try_for_each(|client| client.join().unwrap_or_else(|_| Err("a client panicked".to_owned())))
+    })?;
+    let spent = proxy.processor_ns()? - before;
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    Ok(spent as f64 / 1_000.0 / (CONNECTIONS * REQUESTS) as f64)
+}
+
+fn client(connection: &mut TcpStream, request: &str) -> Result<(), Failure> {
+    let mut buffer = Vec::with_capacity(4096);
+    (0..REQUESTS).try_for_each(|_| exchange(connection, request.as_bytes(), &mut buffer))
 }
 
 /// Another program of this build.

@@ -18,7 +18,7 @@ use super::guard::Guard;
 use super::openapi;
 use crate::clock::Now;
 use crate::lifecycle::{Control, Manner};
-use crate::listen::Counts;
+use crate::listen::{Counts, ListenerFacts};
 use crate::names::ListenerName;
 use crate::pulse::Board;
 use crate::snapshot::Current;
@@ -33,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) recent: Arc<telemetry::Recent>,
     pub(crate) events: Arc<telemetry::Events>,
     pub(crate) history: Arc<telemetry::History>,
+    pub(crate) spans: Arc<telemetry::Spans>,
     pub(crate) board: Arc<Board>,
     pub(crate) listeners: Vec<ListenerHandle>,
     /// How the process is to stop, once it is.
@@ -46,6 +47,7 @@ pub(crate) struct ListenerHandle {
     /// Where it really listens.
     pub(crate) address: SocketAddr,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) facts: Arc<ListenerFacts>,
 }
 
 /// What handlers see.
@@ -57,6 +59,7 @@ pub(super) struct Api {
     pub(super) recent: Arc<telemetry::Recent>,
     pub(super) events: Arc<telemetry::Events>,
     pub(super) history: Arc<telemetry::History>,
+    pub(super) spans: Arc<telemetry::Spans>,
     pub(super) board: Arc<Board>,
     pub(super) listeners: Vec<ListenerHandle>,
     pub(super) started: Now,
@@ -95,7 +98,8 @@ impl AdminApp {
     /// The API of these parts.
     pub(crate) fn new(parts: Parts, guard: Guard) -> Self {
         let endpoints = endpoints::all();
-        let Parts { current, control, counts, recent, events, history, board, listeners, said } = parts;
+        let Parts { current, control, counts, recent, events, history, spans, board, listeners, said } =
+            parts;
         let (started, stopping) = (Now::read(), AtomicBool::new(false));
         let document = openapi::document(&endpoints);
         let api = Api {
@@ -105,6 +109,7 @@ impl AdminApp {
             recent,
             events,
             history,
+            spans,
             board,
             listeners,
             started,

@@ -123,6 +123,7 @@ impl AdminService {
             acceptance: Acceptance::default(),
             clients: Arc::default(),
             buffers: Arc::default(),
+            pages: Arc::default(),
         };
         Self { socket: Some(socket), address: listen.to_string(), facts: Arc::new(facts), app }
     }

@@ -44,6 +44,7 @@ pub struct Bound {
     pub(super) recent: Arc<telemetry::Recent>,
     pub(super) events: Arc<telemetry::Events>,
     pub(super) history: Arc<telemetry::History>,
+    pub(super) spans: Arc<telemetry::Spans>,
     pub(super) board: Arc<Board>,
     pub(super) keeper: Arc<Keeper>,
     pub(super) conf: ServerConf,
@@ -145,8 +146,8 @@ impl Bound {
     fn admin(&mut self, said: watch::Receiver<Option<Manner>>) -> Option<AdminService> {
         let (socket, listen) = self.admin.take()?;
         let listener = |(opened, facts, counts): (Opened<'_>, &Arc<ListenerFacts>, &Arc<Counts>)| {
-            let (name, counts) = (facts.name.clone(), Arc::clone(counts));
-            Some(ListenerHandle { name, address: opened.address()?, counts })
+            let (name, facts, counts) = (facts.name.clone(), Arc::clone(facts), Arc::clone(counts));
+            Some(ListenerHandle { name, address: opened.address()?, counts, facts })
         };
         let parts = Parts {
             current: Arc::clone(&self.current),
@@ -155,6 +156,7 @@ impl Bound {
             recent: Arc::clone(&self.recent),
             events: Arc::clone(&self.events),
             history: Arc::clone(&self.history),
+            spans: Arc::clone(&self.spans),
             board: Arc::clone(&self.board),
             listeners: self.listeners().filter_map(listener).collect(),
             said,
@@ -215,7 +217,8 @@ impl Bound {
         }
         let (ends, ended) = watch::channel(());
         let (current, changed) = (Arc::clone(&self.current), self.changed.clone());
-        server.add_service(background("share", SharingService { current, changed, ended }));
+        let sharing = SharingService { current, changed, ended: ended.clone() };
+        server.add_service(background("share", sharing));
         if let Some(admin) = admin {
             server.add_service(admin);
         }
@@ -226,6 +229,8 @@ impl Bound {
             events: self.events,
             history: self.history,
             board: self.board,
+            spans: Arc::clone(&self.spans),
+            ended: ended.clone(),
         };
         server.add_service(background("pulse", PulseService(pulse)));
         let health = HealthService { current: self.current, changed: self.changed.clone() };
@@ -237,7 +242,8 @@ impl Bound {
         let run = move || server.run(RunArgs { shutdown_signal: Box::new(stop) });
         let thread = std::thread::Builder::new().name("pingora".to_owned()).spawn(run);
         thread.map_err(|source| Error::System { what: "cannot start a thread", source })?;
-        Ok((Run { said, started, counts, grace, estate: Arc::new(estate), ends }, stopper))
+        let run = Run { said, started, counts, grace, estate: Arc::new(estate), spans: self.spans, ends };
+        Ok((run, stopper))
     }
 }
 

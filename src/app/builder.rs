@@ -18,7 +18,7 @@ use crate::l4::{Gate, Ties};
 use crate::l7::Proxy;
 use crate::lifecycle::{
     Asked, BoundListener, Control, Inheritance, Speaks, Start, Tickets, bounds, buffers, first_answers,
-    give_up_root, per_client, protocols, tell_predecessor,
+    give_up_root, pages, per_client, protocols, tell_predecessor,
 };
 use crate::limits::ClientConnections;
 use crate::listen::{Acceptance, Door, ListenerFacts};
@@ -109,7 +109,14 @@ impl Steadfast {
         let counts = Arc::new(telemetry::Counts::default());
         // Nobody could ask without an admin API.
         let recent = admin.as_ref().map(|_| Arc::new(telemetry::Recent::default()));
-        let proxy = Proxy::new(Arc::clone(&current), self.hooks, Arc::clone(&counts), recent.clone());
+        let spans = Arc::<telemetry::Spans>::default();
+        let proxy = Proxy::new(
+            Arc::clone(&current),
+            self.hooks,
+            Arc::clone(&counts),
+            recent.clone(),
+            Arc::clone(&spans),
+        );
         let mut proxy = HttpProxy::new(proxy, Arc::new(server_conf_copy(&conf)));
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
@@ -121,7 +128,9 @@ impl Steadfast {
             clients.follow(per_client(&listener));
             let acceptance = Acceptance::default();
             let buffers = Arc::new(ArcSwapOption::new(buffers(&listener)));
-            let facts = Arc::new(ListenerFacts { name: name.clone(), index, acceptance, clients, buffers });
+            let pages = Arc::new(ArcSwapOption::new(pages(&listener)));
+            let facts = ListenerFacts { name: name.clone(), index, acceptance, clients, buffers, pages };
+            let facts = Arc::new(facts);
             let gate = |facts| Arc::new(Gate::new(facts, &current, &counts, &ties));
             let socket = match sockets {
                 Sockets::Udp(sockets) => {
@@ -170,6 +179,7 @@ impl Steadfast {
             recent: recent.unwrap_or_default(),
             events,
             history: Arc::default(),
+            spans,
             board: Arc::default(),
             keeper,
             conf,

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::lifecycle::{Estate, Giver, Manner, Stopper, Upgrader, wait_for_drain};
 use crate::listen::Counts;
+use crate::telemetry::Spans;
 
 /// Pingora's own grace period: longer than any process lives. When one ends, so do the threads of its runtimes, and threads
 /// that are started later find handles of the dead runtimes in their place (`pingora_runtime` keeps them by thread
@@ -15,12 +16,16 @@ use crate::listen::Counts;
 /// [`wait_for_drain`], and the process that then ends takes the threads with it.
 pub(super) const NEVER_S: u64 = 10 * 365 * 24 * 3600;
 
+/// How long an end waits for the last spans: a collector that does not answer is not waited for any longer.
+const LAST_SPANS: Duration = Duration::from_secs(1);
+
 pub(super) struct Run {
     pub(super) said: watch::Receiver<Option<Manner>>,
     pub(super) started: mpsc::Receiver<()>,
     pub(super) counts: Vec<Arc<Counts>>,
     pub(super) grace: Duration,
     pub(super) estate: Arc<Estate>,
+    pub(super) spans: Arc<Spans>,
     /// Dropped when the last request has ended.
     pub(super) ends: watch::Sender<()>,
 }
@@ -48,6 +53,7 @@ impl Run {
         wait_for_drain(&self.said, &self.counts, self.grace);
         self.estate.keeper.stop();
         self.estate.current.load().logs.flush();
+        self.spans.flush(LAST_SPANS);
         drop(self.ends);
     }
 }

@@ -8,6 +8,9 @@ use crate::{Steadfast, telemetry};
 /// Pingora's own debug lines print request heads, cookies and all, so they stay off whatever is asked for.
 const QUIET: [&str; 5] = ["pingora", "pingora_core", "pingora_proxy", "pingora_http", "pingora_pool"];
 
+/// Errors of Pingora's that are none: an idle connection to a backend was just ending when a request wanted it, which gets another.
+const HARMLESS: [(&str, &str); 1] = [("pingora_core::connectors", "failed to acquire reusable stream")];
+
 pub(super) fn run(args: &args::Run) -> ExitCode {
     start_logger();
     let upgrade = |steadfast: Steadfast| if args.upgrade { steadfast.upgrade() } else { steadfast };
@@ -20,5 +23,5 @@ pub(super) fn run(args: &args::Run) -> ExitCode {
 
 /// Logs to standard error; `RUST_LOG` says how much.
 pub(super) fn start_logger() {
-    telemetry::start_logger(&QUIET);
+    telemetry::start_logger(&QUIET, &HARMLESS);
 }

@@ -20,6 +20,7 @@ mod tcp;
 mod ties;
 mod udp;
 
+pub use first::first_bytes_say;
 pub(crate) use gate::Gate;
 pub(crate) use service::Layer4Listeners;
 pub(crate) use ties::Ties;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use http::{HeaderName, Version, header};
+use http::{HeaderName, HeaderValue, Version, header};
 use pingora::proxy::Session;
 
 use super::context::{RequestContext, Stage};
@@ -23,8 +23,7 @@ pub(super) fn enter(session: &Session, ctx: &RequestContext, listener: &ServedLi
     let Some(log) = &listener.access_log else { return };
     let head = session.req_header();
     let field = |name: HeaderName| head.headers.get(name).map(|value| value.as_bytes());
-    let peer = ctx.connection.as_ref().map(|connection| connection.peer.ip().to_canonical());
-    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let peer = peer(ctx);
     let (placed, pool) = match &ctx.stage {
         Stage::Placed(placed) => (Some(placed), Some(&placed.served)),
         Stage::Refused { served, .. } => (None, Some(served)),
@@ -34,7 +33,7 @@ pub(super) fn enter(session: &Session, ctx: &RequestContext, listener: &ServedLi
     log.enter(&LogRecord {
         arrived_unix_ms: ctx.phases.arrived_unix_ms(),
         listener: &listener.name,
-        client: ctx.client.map_or(peer, |client| client.address),
+        client: client(ctx),
         peer,
         request: LogRequest {
             method: head.method.as_str(),
@@ -65,7 +64,20 @@ pub(super) fn enter(session: &Session, ctx: &RequestContext, listener: &ServedLi
         retries: placed.map_or(0, |placed| placed.retries),
         session: placed.and_then(|placed| placed.evidence.mark(&seed(&placed.served))),
         new_session: placed.and_then(|placed| Some(placed.started?.mark(&seed(&placed.served)))),
+        request_id: ctx.request_id.as_ref().map(HeaderValue::as_bytes),
+        trace: ctx.traced.as_ref().map(|traced| traced.trace()),
     });
+}
+
+/// The client, after trusted proxies.
+pub(super) fn client(ctx: &RequestContext) -> IpAddr {
+    ctx.client.map_or_else(|| peer(ctx), |client| client.address)
+}
+
+/// The other end of its connection.
+fn peer(ctx: &RequestContext) -> IpAddr {
+    let peer = ctx.connection.as_ref().map(|connection| connection.peer.ip().to_canonical());
+    peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
 fn protocol(version: Version) -> &'static str {

@@ -13,7 +13,7 @@ use super::arrive::{client, is_misdirected, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
 use super::wait::{self, Turn};
-use super::{limit, mirror, reply, request_id, routed, split, trace};
+use super::{ahead, limit, mirror, reply, request_id, routed, span, split, trace};
 use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Refused, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
@@ -37,10 +37,12 @@ pub(super) async fn choose(
     let client = who(session, ctx);
     ctx.client = Some(client);
     note_id(session, ctx, client);
+    span::begin(session, ctx, client);
     let headers = &session.req_header().headers;
     if let Some(wait) = limit::before_the_route(listener(ctx), client, headers, ctx.arrived) {
         return reply::too_many(session, ctx, limit::seconds(wait)).await;
     }
+    ahead::read_ahead(session, ctx).await?;
     let (served, named) = match ask_hooks(proxy, session, ctx, client) {
         Ok(Asked::Go(served, named)) => (served, named),
         Ok(Asked::Answer(answer)) => return reply::hook_answer(session, answer).await,
@@ -79,7 +81,7 @@ pub(super) async fn choose(
         Ok(settled) => settled,
         Err(Unserved { pool: Some((served, evidence)), refusal }) => {
             count_faults(&served, &evidence);
-            trace::refused(proxy, session, &served, &evidence, refusal);
+            trace::refused(proxy, session, ctx.request_id.as_ref(), &served, &evidence, refusal);
             return refuse(session, ctx, served, refusal).await;
         }
         Err(Unserved { pool: None, refusal }) => return reply::unavailable(session, ctx, refusal).await,
@@ -104,7 +106,7 @@ pub(super) async fn choose(
     let (decision, permit) = match admit(&served, &evidence, decision).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
-            trace::refused(proxy, session, &served, &evidence, refusal);
+            trace::refused(proxy, session, ctx.request_id.as_ref(), &served, &evidence, refusal);
             return refuse(session, ctx, served, refusal).await;
         }
     };

@@ -15,8 +15,8 @@ use super::admit::admit;
 use super::choose::{remember, settle};
 use super::context::RequestContext;
 use super::proxy::Proxy;
-use super::trace;
 use super::tunnel::OwnConnect;
+use super::{span, trace};
 use crate::affinity::Refusal;
 use crate::clock::Now;
 use crate::listen::proxy_header;
@@ -34,6 +34,7 @@ pub(super) async fn peer(
     if ctx.placed().is_some_and(|placed| placed.failed) {
         again(proxy, ctx).await?;
     }
+    span::try_begins(ctx);
     let source = ctx.connection.as_ref().map(|connection| connection.peer);
     let placed = ctx.placed().ok_or_else(nobody)?;
     let served = &placed.served;

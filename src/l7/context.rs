@@ -8,12 +8,13 @@ use http::HeaderValue;
 use super::compress::Coder;
 use super::mirror::Copy;
 use super::phases::Phases;
+use super::span::Traced;
 
 use super::wait::Entry;
 use crate::affinity::{Decision, Evidence, Refusal, SessionDigest};
 use crate::clock::Now;
 use crate::hooks::States;
-use crate::listen::{BodyClock, Connection};
+use crate::listen::{BodyClock, Connection, Room};
 use crate::names::{BackendIndex, Outcome};
 use crate::pool::Permit;
 use crate::route::Route;
@@ -32,6 +33,8 @@ pub(crate) struct RequestContext {
     pub(super) connection: Option<Arc<Connection>>,
     /// To be told of its body, where HTTP/2 bounds the time of it.
     pub(super) body: Option<Arc<BodyClock>>,
+    /// What its body takes that was read ahead.
+    pub(super) room: Option<Room>,
     /// Who is asking, once that is known.
     pub(super) client: Option<Client>,
     /// What hooks remember.
@@ -40,6 +43,8 @@ pub(crate) struct RequestContext {
     pub(super) request_id: Option<HeaderValue>,
     /// The route that takes it, unless a hook chose.
     pub(super) route: Option<Arc<Route>>,
+    /// Its trace, where traces are exported.
+    pub(super) traced: Option<Box<Traced>>,
     /// Its copy for another pool.
     pub(super) mirror: Option<Box<Copy>>,
     /// Writes the response's body in another way.

@@ -10,7 +10,7 @@ use pingora::{Error, ErrorType, Result};
 use super::arrive::listener;
 use super::context::RequestContext;
 use super::proxy::Proxy;
-use super::{forwarded, mirror, routed, split, told};
+use super::{forwarded, mirror, routed, span, split, told};
 use crate::affinity::{self, Stripped};
 use crate::hooks::UpstreamRequest;
 use crate::route::Action;
@@ -71,6 +71,7 @@ pub(super) fn forward(
         routed::change_request(request, session.req_header(), &route, placed.client, id)?;
     }
     told::tell_backend(request, session.req_header().version, ctx)?;
+    span::tell_backend(request, ctx)?;
     ask_hooks(proxy, request, ctx)?;
     mirror::head(request, ctx);
     Ok(())

@@ -9,6 +9,7 @@ use crate::affinity::Evidence;
 use crate::clock::Now;
 use crate::limits::{By, RequestLimit};
 use crate::snapshot::ServedListener;
+use crate::telemetry::LimitedBy;
 
 /// Counts a request by its client and its header fields; gives how long to wait, if it is one too many.
 pub(super) fn before_the_route(
@@ -41,7 +42,15 @@ fn over(
     listener: Option<&ServedListener>,
     count: impl Fn(&RequestLimit) -> Result<(), Duration>,
 ) -> Option<Duration> {
-    listener?.requests.iter().find_map(|limit| count(limit).err())
+    let listener = listener?;
+    let (limit, wait) =
+        listener.requests.iter().find_map(|limit| count(limit).err().map(|wait| (limit, wait)))?;
+    listener.meter.limited(match limit.by() {
+        By::Client(_) => LimitedBy::Client,
+        By::Session => LimitedBy::Session,
+        By::Header(_) => LimitedBy::Header,
+    });
+    Some(wait)
 }
 
 /// How long a client of a busy listener waits, in whole seconds, rounded up.

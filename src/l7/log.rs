@@ -6,7 +6,7 @@ use super::access::{self, Measured};
 use super::arrive::listener;
 use super::context::{RequestContext, Stage};
 use super::proxy::Proxy;
-use super::trace;
+use super::{span, trace};
 use crate::clock::Stamp;
 use crate::hooks::Completed;
 use crate::names::Outcome;
@@ -53,7 +53,9 @@ pub(super) fn finish(proxy: &Proxy, session: &Session, ctx: &mut RequestContext)
             took,
         };
         proxy.counts.add(&summary);
-        access::enter(session, ctx, listener, &Measured { status, received, sent, times });
+        let measured = Measured { status, received, sent, times };
+        access::enter(session, ctx, listener, &measured);
+        span::finish(proxy, session, ctx, listener, &measured);
         log::debug!("{summary}");
     }
     if !proxy.hooks.is_empty() {

@@ -10,6 +10,7 @@
 
 mod access;
 mod admit;
+mod ahead;
 mod answer;
 mod arrive;
 mod choose;
@@ -28,6 +29,7 @@ mod reply;
 mod request_id;
 mod retry;
 mod routed;
+mod span;
 mod split;
 mod told;
 mod trace;

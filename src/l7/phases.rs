@@ -1,5 +1,7 @@
 //! When a request reached each of its phases.
 
+use std::time::Duration;
+
 use crate::clock::{Exact, Stamp};
 use crate::telemetry::Times;
 
@@ -42,7 +44,17 @@ impl Phases {
 
     /// When it arrived, in milliseconds since 1970.
     pub(super) fn arrived_unix_ms(&self) -> u64 {
-        self.arrived.unix_ms
+        self.arrived.unix_ms()
+    }
+
+    /// When it arrived, in nanoseconds since 1970.
+    pub(super) fn arrived_unix_ns(&self) -> u64 {
+        self.arrived.unix_ns
+    }
+
+    /// How long after its arrival a moment is.
+    pub(super) fn after_arrival(&self, then: Stamp) -> Duration {
+        then.since(self.arrived.stamp)
     }
 
     /// How long each phase took, at its end.

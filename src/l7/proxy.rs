@@ -22,7 +22,7 @@ use crate::clock::Exact;
 use crate::hooks::Chain;
 use crate::listen::Connection;
 use crate::snapshot::Current;
-use crate::telemetry::{Counts, Recent};
+use crate::telemetry::{Counts, Recent, Spans};
 
 /// The HTTP proxy.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ pub(crate) struct Proxy {
     pub(super) counts: Arc<Counts>,
     /// `None`: nobody could ask.
     pub(super) recent: Option<Arc<Recent>>,
+    pub(super) spans: Arc<Spans>,
     pub(super) mirrors: Mirrors,
 }
 
@@ -42,8 +43,9 @@ impl Proxy {
         hooks: Chain,
         counts: Arc<Counts>,
         recent: Option<Arc<Recent>>,
+        spans: Arc<Spans>,
     ) -> Self {
-        Self { current, hooks, counts, recent, mirrors: Mirrors::default() }
+        Self { current, hooks, counts, recent, spans, mirrors: Mirrors::default() }
     }
 }
 
@@ -63,8 +65,10 @@ impl ProxyHttp for Proxy {
             states: self.hooks.states(),
             request_id: None,
             route: None,
+            traced: None,
             mirror: None,
             coder: None,
+            room: None,
             body_bytes: 0,
             interim: 0,
             stage: Stage::Arrived,

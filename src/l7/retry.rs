@@ -7,6 +7,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 
 use super::choose::is_idempotent;
 use super::context::{Placed, RequestContext};
+use super::span;
 use crate::clock::Now;
 use crate::health;
 use crate::pool::Failure;
@@ -14,6 +15,7 @@ use crate::telemetry::FailedTry;
 
 /// A connection could not be made. Nothing was sent, so any request may be tried again.
 pub(super) fn after_failed_connect(ctx: &mut RequestContext, mut error: Box<Error>) -> Box<Error> {
+    span::try_failed(ctx, FailedTry::Connect.as_str());
     let Some(placed) = ctx.placed() else { return error };
     if *error.etype() == ErrorType::InternalError {
         // Pingora's word for a socket that we could not make or bind: descriptors, ports or memory ran out.
@@ -41,8 +43,10 @@ pub(super) fn after_failed_exchange(
     // HTTP/2 tells of requests that nobody has looked at: refused, or sent behind the backend's farewell.
     let unseen = error.retry() && matches!(error.etype(), ErrorType::H2Error | ErrorType::H2Downgrade);
     error.set_retry(false);
-    let Some(placed) = ctx.placed() else { return error };
     let way = failed_try(error.etype());
+    let is_theirs = *error.esource() == ErrorSource::Upstream;
+    span::try_failed(ctx, if is_theirs { way.as_str() } else { "client" });
+    let Some(placed) = ctx.placed() else { return error };
     // That a kept connection was closed meanwhile says nothing about the backend.
     if *error.esource() == ErrorSource::Upstream && !(client_reused && way == FailedTry::Exchange) {
         placed.served.meter.try_failed(placed.backend(), way);

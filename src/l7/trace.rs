@@ -11,7 +11,7 @@ use crate::clock::Now;
 use crate::names::{BackendId, BackendIndex, Outcome};
 use crate::pool::Pool;
 use crate::snapshot::ServedPool;
-use crate::telemetry::{Note, Record, Trace, first_segment};
+use crate::telemetry::{Note, Record, Trace, first_segment, is_loss};
 
 /// States of more backends than this are not copied.
 const MOST_STATES: usize = 12;
@@ -32,6 +32,7 @@ pub(super) fn decided(
 pub(super) fn refused(
     proxy: &Proxy,
     session: &Session,
+    request_id: Option<&HeaderValue>,
     served: &ServedPool,
     evidence: &Evidence,
     refusal: Refusal,
@@ -47,7 +48,8 @@ pub(super) fn refused(
     let trace = in_words(explanation, &served.pool, now);
     let status = http::StatusCode::SERVICE_UNAVAILABLE.as_u16();
     let ended = Ended { reason: refusal.as_str(), outcome: Outcome::Kept, status, retries: 0 };
-    recent.keep(record(session, &served.pool, None, None, ended, trace, now));
+    let record = record(session, &served.pool, None, None, ended, trace, now);
+    recent.keep(Record { request_id: text(request_id), ..record });
 }
 
 /// Keeps a record of a request that has ended, if it was explained, or if its session turns out to be lost.
@@ -59,6 +61,10 @@ pub(super) fn ended(
     status: Option<u16>,
 ) {
     let Some(recent) = &proxy.recent else { return };
+    if placed.trace.is_none() && !is_loss(placed.outcome) {
+        // Nearly all: not even the time is asked for.
+        return;
+    }
     let now = Now::read();
     let trace = match placed.trace.take() {
         Some(trace) => *trace,
@@ -77,8 +83,11 @@ pub(super) fn ended(
         retries: placed.retries,
     };
     let record = record(session, pool, backend, left, ended, trace, now);
-    let request_id = request_id.and_then(|id| id.to_str().ok()).map(Into::into);
-    recent.keep(Record { request_id, ..record });
+    recent.keep(Record { request_id: text(request_id), ..record });
+}
+
+fn text(request_id: Option<&HeaderValue>) -> Option<Box<str>> {
+    request_id.and_then(|id| id.to_str().ok()).map(Into::into)
 }
 
 struct Ended {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use http::HeaderValue;
 use parking_lot::Mutex;
 use pingora::apps::HttpServerApp;
 
@@ -11,7 +12,8 @@ use crate::config::Checked;
 use crate::config::checked::{self, ClientPrefix, Layer4, Listener, RequestBuffer};
 use crate::limits::{ClientConnections, PerClient, Prefix};
 use crate::listen::{
-    Bounds, Budget, Buffers, Door, Files, Gathering, HeadLimits, Http2Bounds, ListenerTls, Protocols, Slowest,
+    Bounds, Budget, Buffers, Door, Files, Gathering, HeadLimits, Http2Bounds, ListenerTls, Page, Pages,
+    Protocols, Slowest,
 };
 use crate::names::ListenerName;
 use crate::tls::{ClientAuth, TicketKeys, TlsError, server_config};
@@ -54,6 +56,8 @@ struct BoundDoor {
     bounds: Arc<ArcSwap<Bounds>>,
     /// What it keeps for slow clients, from the next connection on.
     buffers: Arc<ArcSwapOption<Buffers>>,
+    /// What it says when it refuses a request.
+    pages: Arc<ArcSwapOption<Pages>>,
     /// What it speaks, from the next connection on.
     protocols: Arc<ArcSwap<Protocols>>,
     /// What session tickets are sealed with, and for which clients.
@@ -69,13 +73,14 @@ impl BoundListener {
         let bounds = Arc::clone(door.bounds());
         let protocols = Arc::clone(door.protocols());
         let buffers = Arc::clone(&door.facts().buffers);
+        let pages = Arc::clone(&door.facts().pages);
         let name = door.facts().name.clone();
         let clients = Arc::clone(&door.facts().clients);
         Self {
             name,
             address,
             clients,
-            door: Some(BoundDoor { bounds, buffers, protocols, tickets: Mutex::new(tickets) }),
+            door: Some(BoundDoor { bounds, buffers, pages, protocols, tickets: Mutex::new(tickets) }),
             speaks: Speaks::Http,
         }
     }
@@ -125,6 +130,7 @@ impl BoundListener {
         let (Some(door), Some((protocols, tickets))) = (&self.door, next) else { return };
         door.bounds.store(Arc::new(bounds(listener)));
         door.buffers.store(buffers(listener));
+        door.pages.store(pages(listener));
         door.protocols.store(Arc::new(protocols));
         *door.tickets.lock() = tickets;
     }
@@ -147,6 +153,16 @@ pub(crate) fn buffers(listener: &Listener) -> Option<Arc<Buffers>> {
         files: files(request),
     });
     Some(Arc::new(Buffers { request, response: buffer.response, memory }))
+}
+
+/// What a listener's door says when it refuses a request, where that is not a line of text.
+pub(crate) fn pages(listener: &Listener) -> Option<Arc<Pages>> {
+    let page = |page: &checked::ErrorPage| {
+        let media_type = HeaderValue::try_from(page.media_type.as_str()).ok()?;
+        Some(Page { first: page.first, last: page.last, media_type, body: page.body.clone().into() })
+    };
+    let pages: Vec<_> = listener.error_pages.iter().filter_map(page).collect();
+    (!pages.is_empty()).then(|| Arc::new(Pages(pages)))
 }
 
 /// How many connections one client of a listener may have, if that is bounded.

@@ -30,7 +30,7 @@ mod watch;
 mod watched_files;
 
 pub use apply::Applied;
-pub(crate) use bound::{BoundListener, Speaks, Tickets, bounds, buffers, per_client, protocols};
+pub(crate) use bound::{BoundListener, Speaks, Tickets, bounds, buffers, pages, per_client, protocols};
 pub(crate) use control::Start;
 pub use control::{BackendChange, Control};
 pub(crate) use discover::{DiscoveryService, first_answers};

@@ -53,6 +53,9 @@ impl Plan {
         if before.webhook != after.webhook {
             self.changes.push("alerts".to_owned());
         }
+        if before.otlp != after.otlp {
+            self.changes.push("telemetry".to_owned());
+        }
         if before.keys != after.keys {
             self.changes.push("keys".to_owned());
         }

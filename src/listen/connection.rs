@@ -9,6 +9,7 @@ use http::HeaderValue;
 
 use super::acceptance::Acceptance;
 use super::buffers::Buffers;
+use super::pages::Pages;
 use crate::clock::Now;
 use crate::limits::ClientConnections;
 use crate::names::{BackendIndex, ListenerName};
@@ -26,6 +27,8 @@ pub struct ListenerFacts {
     pub clients: Arc<ClientConnections>,
     /// What is kept for slow clients; read once for each connection.
     pub buffers: Arc<ArcSwapOption<Buffers>>,
+    /// What is said when a request is refused; read when one is.
+    pub pages: Arc<ArcSwapOption<Pages>>,
 }
 
 /// What TLS says of a client's connection.

@@ -231,13 +231,20 @@ impl<A: HttpServerApp + Send + Sync + 'static> Door<A> {
         add(if rejection == Rejection::TimedOut { &self.counts.timed_out } else { &self.counts.rejected });
         log::debug!("{}: refused a request from {peer}: {}", self.facts.name, rejection.detail());
         let (code, phrase) = rejection.status();
-        let answer = format!(
-            "HTTP/1.1 {code} {phrase}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\
-             Cache-Control: no-store\r\nConnection: close\r\n\r\n{code} {phrase}\n",
-            phrase.len() + 5
+        let pages = self.facts.pages.load();
+        let page = pages.as_ref().and_then(|pages| pages.of(code));
+        let line = format!("{code} {phrase}\n");
+        let (kind, body) = match page {
+            Some(page) => (page.media_type.as_bytes(), &*page.body),
+            None => (&b"text/plain"[..], line.as_bytes()),
+        };
+        let head = format!(
+            "HTTP/1.1 {code} {phrase}\r\nContent-Length: {}\r\nCache-Control: no-store\r\nConnection: close\r\nContent-Type: ",
+            body.len()
         );
+        let answer = [head.as_bytes(), kind, b"\r\n\r\n", body].concat();
         let answered = timeout(LINGER, async {
-            stream.write_all(answer.as_bytes()).await?;
+            stream.write_all(&answer).await?;
             AsyncWriteExt::shutdown(stream).await
         });
         if !matches!(answered.await, Ok(Ok(()))) {

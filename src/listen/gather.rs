@@ -31,6 +31,18 @@ pub struct Gathering {
     pub files: Option<Files>,
 }
 
+/// Room that somebody has of the memory for bodies; given back when dropped.
+#[derive(Debug)]
+pub struct Room(#[expect(dead_code, reason = "it is held")] Share);
+
+impl Gathering {
+    /// Room for a body that is kept elsewhere, if there is any.
+    pub fn room(&self, bytes: usize) -> Option<Room> {
+        let mut share = Share::of(&self.all_memory);
+        share.grow(bytes).then_some(Room(share))
+    }
+}
+
 /// Where bodies go that are too long for memory.
 #[derive(Debug)]
 pub struct Files {

@@ -28,10 +28,13 @@ impl Hold {
         Self { limit, share: Share::of(budget), patience, stall: None }
     }
 
-    /// How many of these bytes may be held beside those that are.
-    pub(super) fn room(&mut self, held: usize, bytes: usize) -> usize {
+    /// How many of these bytes may be held beside those that are. `capacity` is the buffer's: it counts, not what is in it.
+    pub(super) fn room(&mut self, held: usize, capacity: usize, bytes: usize) -> usize {
         let room = self.limit.saturating_sub(held).min(bytes);
-        if room > 0 && self.share.grow(room) { room } else { 0 }
+        let needed = held + room;
+        // A buffer that is too small grows to twice its size.
+        let grown = if needed > capacity { needed.max(2 * capacity) } else { capacity };
+        if room > 0 && self.share.grow_to(grown) { room } else { 0 }
     }
 
     /// The client has read something.

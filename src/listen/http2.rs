@@ -23,6 +23,7 @@ use super::connection::Connection;
 use super::counts::{Counts, add};
 use super::door::Bounds;
 use super::head::{HeadLimits, Rejection};
+use super::pages::Page;
 use super::stream::ClientStream;
 
 /// Requests that no application may see, on one connection; then it is closed.
@@ -160,12 +161,30 @@ impl<A: HttpServerApp + Send + Sync + 'static> Http2<'_, A> {
         options
     }
 
+    /// Answers a request that goes no further, with the listener's page where there is one.
+    fn refuse(&self, mut session: HttpSession, rejection: Rejection) {
+        let code = rejection.status().0;
+        let pages = self.connection.listener.pages.load_full();
+        let Some(page) = pages.and_then(|pages| pages.of(code).cloned()) else {
+            return sent(refuse(&mut session, code, None));
+        };
+        // The client's window may be small.
+        let limit = self.bounds.write;
+        tokio::spawn(async move {
+            sent(refuse(&mut session, code, Some(&page)));
+            // Dropped, and so reset, if the client takes none of it.
+            if let Ok(written) = timeout(limit, session.write_body(page.body, true)).await {
+                sent(written);
+            }
+        });
+    }
+
     /// Hands one request to the application, in a task of its own on this thread.
     fn take(&self, mut session: HttpSession, open: &Open) {
         let has_body = !session.is_body_done();
         if let Err(rejection) = judge(session.req_header(), &self.bounds.head) {
             add(&self.counts.rejected);
-            return refuse(&mut session, rejection);
+            return self.refuse(session, rejection);
         }
         let head = session.req_header_mut();
         join_cookies(head);
@@ -225,13 +244,19 @@ fn judge(head: &RequestHeader, limits: &HeadLimits) -> Result<(), Rejection> {
     }
 }
 
-fn refuse(session: &mut HttpSession, rejection: Rejection) {
-    let answer = ResponseHeader::build(rejection.status().0, Some(2)).and_then(|mut head| {
-        head.insert_header(header::CONTENT_LENGTH, 0)?;
-        head.insert_header(header::CACHE_CONTROL, "no-store")?;
-        session.write_response_header(Box::new(head), true)
-    });
-    if let Err(error) = answer {
+/// The head of a refusal, and all of it where there is no page.
+fn refuse(session: &mut HttpSession, code: u16, page: Option<&Page>) -> pingora::Result<()> {
+    let mut head = ResponseHeader::build(code, Some(3))?;
+    head.insert_header(header::CONTENT_LENGTH, page.map_or(0, |page| page.body.len()))?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    if let Some(page) = page {
+        head.insert_header(header::CONTENT_TYPE, page.media_type.clone())?;
+    }
+    session.write_response_header(Box::new(head), page.is_none())
+}
+
+fn sent(refusal: pingora::Result<()>) {
+    if let Err(error) = refusal {
         log::debug!("a refusal could not be sent: {error}");
     }
 }

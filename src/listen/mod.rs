@@ -29,6 +29,7 @@ mod head;
 mod hold;
 mod http2;
 mod pace;
+mod pages;
 mod protocols;
 mod proxy_protocol;
 mod service;
@@ -48,10 +49,13 @@ pub use chunked::{BadChunk, Chunked};
 pub use connection::{Connection, ListenerFacts, Secured};
 pub use counts::{Counts, DatagramCounts, Slot};
 pub use door::{Bounds, Door};
-pub use gather::{Files, Gathering};
+pub use gather::{Files, Gathering, Room};
 pub use head::{Framing, Head, HeadLimits, Rejection, inspect};
 pub use http2::{Http2Bounds, Stream};
+pub use pages::{Page, Pages};
 pub use protocols::{ListenerTls, Protocols};
-pub use proxy_protocol::{ProxyHeader, ProxyHeaderError, ProxyVersion, proxy_header, read_proxy_header};
+pub use proxy_protocol::{
+    ProxyHeader, ProxyHeaderError, ProxyVersion, proxy_header, proxy_header_in, read_proxy_header,
+};
 pub use service::HttpListeners;
 pub use unix::bind_unix;

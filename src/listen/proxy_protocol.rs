@@ -119,6 +119,13 @@ fn step(bytes: &[u8]) -> Step {
     }
 }
 
+/// The header that these bytes begin with, and its length; for the fuzzer. `None`: there is none, or not all of it.
+#[doc(hidden)]
+pub fn proxy_header_in(bytes: &[u8]) -> Option<(usize, ProxyHeader)> {
+    let Step::Whole(length) = step(bytes) else { return None };
+    Some((length, parse(bytes.get(..length)?)?))
+}
+
 /// Parses a whole header.
 pub(crate) fn parse(header: &[u8]) -> Option<ProxyHeader> {
     if header.starts_with(v2::PROTOCOL_PREFIX) {

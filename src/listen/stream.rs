@@ -298,8 +298,8 @@ impl ClientStream {
         {
             return Poll::Ready(sent);
         }
-        let held = self.unsent.len();
-        match self.hold.as_mut().map_or(0, |hold| hold.room(held, bytes.len())) {
+        let (held, capacity) = (self.unsent.len(), self.unsent.capacity());
+        match self.hold.as_mut().map_or(0, |hold| hold.room(held, capacity, bytes.len())) {
             0 => {
                 // As without: wait for the client.
                 ready!(self.poll_send(context))?;
@@ -354,7 +354,12 @@ impl ClientStream {
         }
         self.unflushed = true;
         if let Some(hold) = &mut self.hold {
-            hold.went_on(self.unsent.is_empty());
+            let all = self.unsent.is_empty();
+            hold.went_on(all);
+            if all && self.unsent.capacity() > GATHER {
+                // Its room is no longer counted.
+                self.unsent = BytesMut::new();
+            }
         }
         Ok(())
     }

@@ -53,6 +53,10 @@ pub enum LogField {
     Session,
     /// Keyed mark of the session that the response started.
     NewSession,
+    /// The request's id.
+    RequestId,
+    /// The trace that it belongs to.
+    TraceId,
     /// The `User-Agent`.
     UserAgent,
     /// The `Referer`, without query.
@@ -61,7 +65,7 @@ pub enum LogField {
 
 impl LogField {
     /// Every field, in the order of a JSON line.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Time,
         Self::Listener,
         Self::Client,
@@ -87,6 +91,8 @@ impl LogField {
         Self::Retries,
         Self::Session,
         Self::NewSession,
+        Self::RequestId,
+        Self::TraceId,
         Self::UserAgent,
         Self::Referer,
     ];
@@ -119,6 +125,8 @@ impl LogField {
             Self::Retries => "retries",
             Self::Session => "session",
             Self::NewSession => "new_session",
+            Self::RequestId => "request_id",
+            Self::TraceId => "trace_id",
             Self::UserAgent => "user_agent",
             Self::Referer => "referer",
         }
@@ -160,6 +168,8 @@ impl LogField {
             Self::Retries => "tries after the first",
             Self::Session => "a keyed mark of the session that the request presented; never the id",
             Self::NewSession => "the same of the session that the response started",
+            Self::RequestId => "the id of the request, where the listener has `headers.request_id`",
+            Self::TraceId => "the id of the trace that it belongs to, where `telemetry.otlp` exports traces",
             Self::UserAgent => "the `User-Agent` field",
             Self::Referer => "the `Referer` field, without query and values of path parameters",
         }

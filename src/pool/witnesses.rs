@@ -7,7 +7,10 @@
 //! - at least [`LOSSES`] witnesses were replaced within [`WINDOW_S`], and an eighth of those in use: a few who log in
 //!   in the same second are none,
 //! - they are half of all witnesses heard of since the first of them: some answers say nothing of the session, so
-//!   not everybody who was answered is a survivor, but soon almost all are replaced, and
+//!   not everybody who was answered is a survivor, but soon almost all are replaced,
+//! - they are half of all that were in use lately; or, after [`PATIENCE_S`], nearly all of those heard of since, and
+//!   not many more than are usually heard of in such a time. Many who log in at once while the others are silent look like a
+//!   restart for a moment; but a restart brings nobody back sooner than they come anyway, and
 //! - until then this was the exception: witnesses are confirmed [`LIFETIME`] times for each one that is replaced,
 //!   and by what they used to do, not even a quarter would have been replaced by now.
 //!
@@ -40,6 +43,10 @@ const LIFETIME: u32 = 16;
 const ABOVE_USUAL: u64 = 4;
 /// Whoever was confirmed longer ago may have expired: shorter than any application's idle time.
 const RECENT_S: u32 = 300;
+/// Before so much time has passed since the first loss, silence of the others says nothing.
+const PATIENCE_S: u32 = 5;
+/// How many more than usual may come at once after a restart: whoever waited for it.
+const AT_ONCE: (usize, usize) = (2, 6);
 /// What is usual fades by half in this time.
 const FADE_S: u32 = 1800;
 /// Seconds whose replacements are counted apart.
@@ -223,8 +230,18 @@ impl Witnesses {
         let (wide, heard) = (u64::from(few), u64::try_from(heard_of).unwrap_or(u64::MAX));
         let unusual = wide.saturating_mul(u64::from(self.confirmed))
             >= ABOVE_USUAL.saturating_mul(heard).saturating_mul(steps).saturating_mul(usual);
-        let lasting = self.confirmed >= LIFETIME.saturating_mul(self.replaced);
-        if losses < LOSSES || 8 * losses < in_use || 2 * losses < heard_of || !unusual || !lasting {
+        // Of sudden losses only so many count as usual as a verdict takes, or each further one would make it harder.
+        let sudden = within_s <= PATIENCE_S;
+        let spared = if sudden { few.saturating_sub(u32::try_from(LOSSES).unwrap_or(u32::MAX)) } else { 0 };
+        let lasting = self.confirmed >= LIFETIME.saturating_mul(self.replaced.saturating_sub(spared));
+        let present = losses + others(first_s.saturating_sub(RECENT_S));
+        let (times, more) = AT_ONCE;
+        let enough = 2 * losses >= present
+            || within_s >= PATIENCE_S
+                && 8 * losses >= 7 * heard_of
+                && heard_of <= times * self.heard_before(first_s, within_s + 1) + more;
+        if losses < LOSSES || 8 * losses < in_use || 2 * losses < heard_of || !enough || !unusual || !lasting
+        {
             return None;
         }
         let felt = Felt { at_s: first_s, unix_s: unix(now).saturating_sub(within_s) };
@@ -234,6 +251,13 @@ impl Witnesses {
         // What was counted as replaced stays so: if this was wrong, the next verdict needs more.
         self.felt = Some(felt);
         Some(Restart { lost, within_s, boundary_s })
+    }
+
+    /// Witnesses that were last heard of within a time before this moment.
+    fn heard_before(&self, at_s: u32, within_s: u32) -> usize {
+        let span = at_s.saturating_sub(within_s)..at_s;
+        let is_one = |it: &&Witness| it.session != 0 && it.is_mature() && span.contains(&it.confirmed_s);
+        self.sample.iter().filter(is_one).count()
     }
 
     /// A moment before the restart. Whoever lost an id had got it before: among honest losses the latest birth

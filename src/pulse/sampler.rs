@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::clock::Now;
 use crate::names::PoolName;
 use crate::pool::{AdminState, Backend};
-use crate::snapshot::{ServedPool, Snapshot};
+use crate::snapshot::{ServedListener, ServedPool, Snapshot};
 use crate::telemetry::{
-    BackendSample, BackendTraffic, Distribution, PoolSample, Report, Sample, Sessions, Traffic,
+    BackendSample, BackendTraffic, CertificateSample, Distribution, PoolSample, Report, Sample, Sessions,
+    Traffic,
 };
 
 /// Seconds that rates and latencies are taken over.
@@ -67,7 +68,8 @@ impl Sampler {
         });
         let pools = pools.collect();
         let (median_ms, slow_ms) = (all.quantile(500).map(ms), all.quantile(990).map(ms));
-        let sample = Sample { at_s: now.unix_s, pools, median_ms, slow_ms, differences };
+        let certificates = certificates(snapshot);
+        let sample = Sample { at_s: now.unix_s, pools, median_ms, slow_ms, differences, certificates };
         if self.earlier.len() >= WINDOW {
             self.earlier.pop_front();
         }
@@ -97,6 +99,18 @@ impl Sampler {
     }
 }
 
+fn certificates(snapshot: &Snapshot) -> Vec<CertificateSample> {
+    let of = |listener: &ServedListener| {
+        let (listener, certificates) = (listener.name.to_string(), listener.certificates.clone());
+        certificates.into_iter().map(move |(name, ends_s)| CertificateSample {
+            listener: listener.clone(),
+            name,
+            ends_s,
+        })
+    };
+    snapshot.listeners.iter().flat_map(of).collect()
+}
+
 /// What a backend is, whatever happens to it.
 fn standing(backend: &Backend, now: Now) -> BackendSample {
     let live = backend.live();
@@ -112,6 +126,7 @@ fn standing(backend: &Backend, now: Now) -> BackendSample {
         wanted: wanted.to_owned(),
         weight: backend.weight(),
         drain_left_s: live.drain().left(now).map(|left| left.as_secs()),
+        drain_forecast_s: live.drain().forecast(now).map(|end| end.as_secs()),
         in_flight: live.in_flight(),
         waiting: live.waiting(),
         ..BackendSample::default()

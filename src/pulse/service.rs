@@ -6,9 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::alerts::{Alerts, Board};
+use super::exporter;
 use super::look::Look;
 use super::sampler::Sampler;
 use super::webhook::Messenger;
@@ -16,7 +18,7 @@ use crate::clock::Now;
 use crate::lifecycle::Control;
 use crate::names::PoolName;
 use crate::snapshot::Current;
-use crate::telemetry::{Events, HISTORY_STEP_S, History, Recent};
+use crate::telemetry::{Events, HISTORY_STEP_S, History, Recent, Spans};
 
 /// From one look at states to the next.
 const TURN: Duration = Duration::from_millis(250);
@@ -32,6 +34,9 @@ pub(crate) struct Pulse {
     pub(crate) events: Arc<Events>,
     pub(crate) history: Arc<History>,
     pub(crate) board: Arc<Board>,
+    pub(crate) spans: Arc<Spans>,
+    /// Fails once the last request has ended.
+    pub(crate) ended: watch::Receiver<()>,
 }
 
 /// Beats until the server stops.
@@ -45,6 +50,7 @@ impl BackgroundService for PulseService {
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = Seen::default();
         let messenger = Messenger::start();
+        exporter::start(Arc::clone(&self.0.current), Arc::clone(&self.0.spans), self.0.ended.clone());
         let mut turn = 0_u64;
         loop {
             tokio::select! {

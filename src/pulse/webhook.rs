@@ -1,23 +1,18 @@
 //! The web hook: alerts are posted there as JSON, one after the other, beside everything else. A bounded queue, a timeout for
 //! each try, three tries; what cannot be delivered is counted and said in the log.
-//!
-//! By Pingora's own connector, which the balancer has anyway, and with the platform's certificates: no second HTTP client.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, header};
 use pingora::connectors::http::v1::Connector;
-use pingora::http::RequestHeader;
-use pingora::upstreams::peer::HttpPeer;
 use serde::Serialize;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::alerts::Alert;
-use crate::snapshot::Webhook;
+use super::post::post;
+use crate::snapshot::Endpoint;
 
 /// Alerts that may wait.
 const WAITING: usize = 64;
@@ -26,7 +21,7 @@ const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration:
 
 /// Where alerts go.
 #[derive(Debug)]
-pub(super) struct Messenger(mpsc::Sender<(Arc<Webhook>, Bytes)>);
+pub(super) struct Messenger(mpsc::Sender<(Arc<Endpoint>, Bytes)>);
 
 /// What is posted.
 #[derive(Debug, Serialize)]
@@ -54,7 +49,7 @@ struct Message<'a> {
 impl Messenger {
     /// Starts a task that delivers.
     pub(super) fn start() -> Self {
-        let (sender, mut waiting) = mpsc::channel::<(Arc<Webhook>, Bytes)>(WAITING);
+        let (sender, mut waiting) = mpsc::channel::<(Arc<Endpoint>, Bytes)>(WAITING);
         tokio::spawn(async move {
             // Made with the first alert: it reads the platform's certificates.
             let mut connector = None;
@@ -66,7 +61,7 @@ impl Messenger {
     }
 
     /// Posts an alert, soon.
-    pub(super) fn post(&self, webhook: &Arc<Webhook>, alert: &Alert) {
+    pub(super) fn post(&self, webhook: &Arc<Endpoint>, alert: &Alert) {
         let incident = &alert.incident;
         let message = Message {
             text: &alert.text,
@@ -89,54 +84,16 @@ impl Messenger {
     }
 }
 
-async fn deliver(connector: &Connector, webhook: &Webhook, message: &Bytes) {
+async fn deliver(connector: &Connector, webhook: &Endpoint, message: &Bytes) {
     let mut why = String::new();
     for pause in PAUSES {
         sleep(pause).await;
-        match timeout(webhook.timeout, post(connector, webhook, message)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => why = error,
-            Err(_) => why = format!("no answer within {:?}", webhook.timeout),
+        match post(connector, webhook, "application/json", message).await {
+            Ok(answer) if answer.status.is_success() => return,
+            Ok(answer) => why = format!("it answers {}", answer.status.as_u16()),
+            Err(error) => why = error,
         }
     }
     // Without its path, which may be a secret.
     log::warn!("an alert was not posted to {}:{}: {why}", webhook.host, webhook.port);
-}
-
-async fn post(connector: &Connector, webhook: &Webhook, message: &Bytes) -> Result<(), String> {
-    let address = address(webhook).await?;
-    let peer = HttpPeer::new(address, webhook.tls, webhook.host.clone());
-    let said = |error: Box<pingora::Error>| error.etype().as_str().to_owned();
-    let (mut session, _) = connector.get_http_session(&peer).await.map_err(said)?;
-    session
-        .write_request_header(Box::new(request(webhook, message.len()).map_err(said)?))
-        .await
-        .map_err(said)?;
-    session.write_body(message).await.map_err(said)?;
-    session.finish_body().await.map_err(said)?;
-    session.read_response().await.map_err(said)?;
-    match session.get_status() {
-        Some(status) if status.is_success() => Ok(()),
-        Some(status) => Err(format!("it answers {}", status.as_u16())),
-        None => Err("it does not answer".to_owned()),
-    }
-}
-
-fn request(webhook: &Webhook, length: usize) -> pingora::Result<RequestHeader> {
-    let mut request = RequestHeader::build(Method::POST, webhook.target.as_bytes(), Some(6))?;
-    request.insert_header(header::HOST, webhook.authority())?;
-    request.insert_header(header::USER_AGENT, concat!("steadfast/", env!("CARGO_PKG_VERSION")))?;
-    request.insert_header(header::CONTENT_TYPE, "application/json")?;
-    request.insert_header(header::CONTENT_LENGTH, length)?;
-    request.insert_header(header::CONNECTION, "close")?;
-    if let Some(authorization) = &webhook.authorization {
-        request.insert_header(header::AUTHORIZATION, authorization.clone())?;
-    }
-    Ok(request)
-}
-
-async fn address(webhook: &Webhook) -> Result<SocketAddr, String> {
-    let found = tokio::net::lookup_host((webhook.host.as_str(), webhook.port)).await;
-    let mut found = found.map_err(|error| format!("its name is not found: {error}"))?;
-    found.next().ok_or_else(|| "its name has no address".to_owned())
 }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::compression::Compression;
+use super::endpoint::Endpoint;
 use super::layer4;
 use super::logs::Logs;
 use super::peers::{check_spec, peer};
 use super::room::WaitingRoom;
 use super::secrets::Secrets;
 use super::served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
-use super::webhook::Webhook;
+use super::tracing::Tracing;
 use crate::affinity::{
     CookiePolicy, FirstContact, FirstContacts, Insert, KeyRing, Learned, Mode, Policy, PoolBinding, SameSite,
 };
@@ -33,14 +34,15 @@ impl Snapshot {
             Arc::new(served(pool, PoolIndex(index), secrets, earlier.map(AsRef::as_ref), now))
         });
         let pools = pools.collect();
-        let webhook = checked.webhook.map(|webhook| Arc::new(Webhook::new(webhook)));
+        let webhook = checked.webhook.map(|webhook| Arc::new(Endpoint::new(webhook)));
         let listeners = checked.listeners.into_iter().map(|config| {
             let earlier = before.and_then(|before| before.listener_named(&config.name));
             listener(config, &logs, earlier)
         });
         let listeners: Vec<_> = listeners.collect();
         let reserved = listeners.iter().filter_map(|listener| listener.subject_header.clone()).collect();
-        Self { pools, listeners, webhook, reserved, logs }
+        let tracing = checked.otlp.map(Tracing::new);
+        Self { pools, listeners, webhook, tracing, reserved, logs }
     }
 }
 

@@ -9,10 +9,11 @@ use ipnet::IpNet;
 use pingora::upstreams::peer::HttpPeer;
 
 use super::compression::Compression;
+use super::endpoint::Endpoint;
 use super::layer4::ServedLayer4;
 use super::logs::Logs;
 use super::room::WaitingRoom;
-use super::webhook::Webhook;
+use super::tracing::Tracing;
 use crate::affinity::{FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Knock, Watched};
@@ -37,7 +38,9 @@ pub struct Snapshot {
     /// The pools, in the order of the configuration.
     pub pools: Vec<Arc<ServedPool>>,
     /// Where alerts are posted, if anywhere.
-    pub webhook: Option<Arc<Webhook>>,
+    pub webhook: Option<Arc<Endpoint>>,
+    /// Where spans are exported, if they are.
+    pub tracing: Option<Tracing>,
 }
 
 impl Snapshot {

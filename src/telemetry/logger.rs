@@ -13,6 +13,8 @@ struct Logger {
     inner: ArcSwap<env_logger::Logger>,
     /// Modules that never say more than warnings.
     quiet: &'static [&'static str],
+    /// Lines that are not written, by module and text.
+    harmless: &'static [(&'static str, &'static str)],
 }
 
 /// The log is written by the program that embeds us.
@@ -21,15 +23,16 @@ struct Logger {
 pub struct NotOurs;
 
 /// Logs to standard error from now on; `RUST_LOG` says how much, else it is `info`. `quiet` modules never say more
-/// than warnings. Where there is a logger already (an embedder's), it stands.
-pub fn start_logger(quiet: &'static [&'static str]) {
+/// than warnings; `harmless` lines, by module and text, are not written. Where there is a logger already (an embedder's), it stands.
+pub fn start_logger(quiet: &'static [&'static str], harmless: &'static [(&'static str, &'static str)]) {
     let mut builder = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"));
     for module in quiet {
         builder.filter_module(module, LevelFilter::Warn);
     }
     let inner = builder.build();
     let most = inner.filter();
-    let logger: &'static Logger = Box::leak(Box::new(Logger { inner: ArcSwap::from_pointee(inner), quiet }));
+    let inner = ArcSwap::from_pointee(inner);
+    let logger: &'static Logger = Box::leak(Box::new(Logger { inner, quiet, harmless }));
     if log::set_logger(logger).is_ok() {
         log::set_max_level(most);
         let _ = LOGGER.set(logger);
@@ -66,7 +69,12 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
-        self.inner.load().log(record);
+        let is_harmless = |(module, text): &(&str, &str)| {
+            *module == record.target() && record.args().as_str() == Some(text)
+        };
+        if !self.harmless.iter().any(is_harmless) {
+            self.inner.load().log(record);
+        }
     }
 
     fn flush(&self) {

@@ -1,5 +1,5 @@
 //! Telemetry: what requests came to, as one value that every report is made from; the meter, which counts them; the
-//! session book; recent decisions with their explanations; and the log's writer.
+//! session book; recent decisions with their explanations; spans; and the log's writer.
 //!
 //! May use `names` and `clock` only.
 
@@ -17,6 +17,7 @@ mod metrics;
 mod process;
 mod recent;
 mod sample;
+mod spans;
 mod summary;
 
 pub use access_log::{
@@ -31,12 +32,15 @@ pub use incidents::{Incident, Watch};
 pub use logger::{NotOurs, log_level, set_log_level, start_logger};
 pub use losses::{LossBook, Losses};
 pub use meter::{
-    BOUNDS_US, BackendTraffic, CodeClass, Distribution, FailedTry, ListenerMeter, Measure, PoolMeter, Times,
-    TokenFault, Traffic, Turned,
+    BOUNDS_US, BackendTraffic, CodeClass, Distribution, FailedTry, LimitedBy, ListenerMeter, Measure,
+    PoolMeter, Times, TokenFault, Traffic, Turned,
 };
 pub(crate) use metrics::family;
 pub use metrics::{Exposition, Family, Format, Kind, families};
 pub use process::Process;
 pub use recent::{Note, Recent, Record, Trace, is_loss};
-pub use sample::{BackendSample, PoolSample, Sample, Sessions};
+pub use sample::{BackendSample, CertificateSample, PoolSample, Sample, Sessions};
+pub use spans::{
+    Sender, SpanCounts, SpanId, SpanRecord, Spans, TraceId, TraceParent, TryRecord, encode, rejected, shown,
+};
 pub use summary::{Counts, Summary};

@@ -18,6 +18,28 @@ pub struct Sample {
     pub slow_ms: Option<f64>,
     /// Where what is in force differs from the file, in words.
     pub differences: Vec<String>,
+    /// The certificates of the listeners, in the order of the configuration.
+    #[serde(default)]
+    pub certificates: Vec<CertificateSample>,
+}
+
+/// One certificate.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateSample {
+    /// Its listener.
+    pub listener: String,
+    /// Its first name.
+    pub name: String,
+    /// When it ends, in seconds since 1970.
+    pub ends_s: i64,
+}
+
+impl CertificateSample {
+    /// In how many whole days it ends; negative: it has ended.
+    pub fn days_left(&self, now_s: u64) -> i64 {
+        let left_s = self.ends_s.saturating_sub(i64::try_from(now_s).unwrap_or(i64::MAX));
+        left_s.div_euclid(24 * 3600)
+    }
 }
 
 /// The numbers of one pool.
@@ -44,6 +66,10 @@ pub struct BackendSample {
     pub weight: u16,
     /// How long it may still drain, in seconds; null: it does not drain.
     pub drain_left_s: Option<u64>,
+    /// In how many seconds 95 % of the sessions will be gone that it had when its drain began; 0: they are. null: it
+    /// does not drain, or nothing can be said yet.
+    #[serde(default)]
+    pub drain_forecast_s: Option<u64>,
     /// Requests in flight.
     pub in_flight: u32,
     /// Requests that wait for a place.

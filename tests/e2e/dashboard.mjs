@@ -62,7 +62,11 @@ async function open(options) {
   return { page, wrong };
 }
 
-const shot = (page, name) => page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
+async function shot(page, name) {
+  await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
+  const over = await page.evaluate(() => [...document.querySelectorAll(".card")].filter((card) => card.scrollWidth > card.clientWidth).map((card) => card.textContent.slice(0, 40)));
+  assert(over.length === 0, `nothing is wider than its card (${name}): ${over.join("; ")}`);
+}
 
 // No serious fault, by axe-core. It is not part of the page, so it goes around the page's policy.
 async function examine(page, name) {
@@ -95,6 +99,8 @@ try {
   const sessions = (id) => row(id).getByRole("cell").nth(1);
   const here = visitors.filter(({ home }) => home === victim);
   await page.waitForFunction(([id, count]) => [...document.querySelectorAll("tr")].some((line) => line.textContent.startsWith(id) && line.children[2]?.textContent === String(count)), [victim, here.length]);
+  await page.getByRole("list").and(page.locator("#certificates")).getByText("soon.test: ends in 4 days").waitFor();
+  await page.locator("#verdict-text").getByText("certificate of soon.test ends in 4 days").waitFor();
   await shot(page, "light");
   await examine(page, "light");
 

@@ -9,6 +9,7 @@ use crate::support::app::App;
 use crate::support::balancer::{SHARED, configuration};
 use crate::support::ports::Port;
 use crate::support::steadfast::Steadfast;
+use crate::support::tls::Authority;
 
 const TOKEN: &str = "0123456789abcdef-SECRET-0123456789";
 
@@ -26,7 +27,19 @@ async fn the_dashboard_shows_what_happens_and_why() {
         token.display()
     );
     let pool = "    health: { tcp: true, interval: 500ms, timeout: 400ms }\n";
-    let yaml = configuration(&apps, &top, "", pool).replace("127.0.0.1:0", &port.address().to_string());
+    // One that ends soon, one that does not.
+    let authority = Authority::new();
+    let certificates =
+        [authority.issue_for("soon", &["soon.test"], 5), authority.issue_for("late", &["late.test"], 200)];
+    let secure = Port::reserve();
+    let listener = format!(
+        "  - name: secure\n    address: '{}'\n    tls: {{ certificates: [ {{ {} }}, {{ {} }} ] }}\n    routes: [ {{ pool: app }} ]\n",
+        secure.address(),
+        certificates[0],
+        certificates[1]
+    );
+    let yaml =
+        configuration(&apps, &top, &listener, pool).replace("127.0.0.1:0", &port.address().to_string());
     let steadfast = Steadfast::start(port, &yaml).await;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut script = Command::new("node")

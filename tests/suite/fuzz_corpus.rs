@@ -28,6 +28,8 @@ fn what_the_fuzzer_was_given_holds() {
         ("head", targets::head),
         ("chunked", targets::chunked),
         ("route", targets::route),
+        ("proxy_header", targets::proxy_header),
+        ("first_bytes", targets::first_bytes),
     ];
     for (name, target) in all {
         let kept = files(&format!("fuzz/corpus/{name}"));

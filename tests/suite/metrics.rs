@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use steadfast::lifecycle::Control;
+use steadfast::snapshot::Current;
 use steadfast::telemetry::{Kind, families};
 use steadfast::{Running, Steadfast};
 use tempfile::TempDir;
@@ -23,6 +24,8 @@ const BEGIN: &str = "<!-- The table is made by `UPDATE_EXPECTED=1 cargo test --t
 pub(crate) struct Metered {
     pub(crate) address: SocketAddr,
     pub(crate) control: Arc<Control>,
+    /// The snapshot in force.
+    pub(crate) current: Arc<Current>,
     admin: SocketAddr,
     _running: Running,
     folder: TempDir,
@@ -33,19 +36,19 @@ pub(crate) type Samples = BTreeMap<String, f64>;
 
 impl Metered {
     fn start(apps: &[App], admin: &str) -> Self {
-        Self::start_with(apps, admin, "", "")
+        Self::start_with(apps, admin, "", "", "")
     }
 
-    /// With further lines for the top level and the pool.
-    pub(crate) fn start_with(apps: &[App], admin: &str, top: &str, pool: &str) -> Self {
+    /// With further lines for the top level, the listener and the pool.
+    pub(crate) fn start_with(apps: &[App], admin: &str, top: &str, listener: &str, pool: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("admin.token"), "0123456789abcdef-SECRET-0123456789").unwrap();
         let top = format!("{SHARED}admin: {admin}\n{top}");
-        let checked = checked(&configuration(apps, &top, "", pool), folder.path());
+        let checked = checked(&configuration(apps, &top, listener, pool), folder.path());
         let bound = Steadfast::from_checked(checked).bind().unwrap();
         let (address, admin) = (bound.addresses()[0].1, bound.admin_address().unwrap());
-        let control = Arc::clone(bound.control());
-        Self { address, control, admin, _running: bound.spawn().unwrap(), folder }
+        let (control, current) = (Arc::clone(bound.control()), Arc::clone(bound.current()));
+        Self { address, control, current, admin, _running: bound.spawn().unwrap(), folder }
     }
 
     /// The folder that relative paths begin at.
@@ -58,10 +61,20 @@ impl Metered {
     }
 
     fn ask(&self, fields: &[&str]) -> Response {
+        self.ask_for("/metrics", fields)
+    }
+
+    fn ask_for(&self, path: &str, fields: &[&str]) -> Response {
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         let mut connection = Connection::open(self.admin);
-        connection.send(format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes());
+        connection.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes());
         connection.receive().unwrap()
+    }
+
+    /// What the admin API answers; `None`: it is not there.
+    pub(crate) fn get_json(&self, path: &str) -> Option<serde_json::Value> {
+        let answer = self.ask_for(path, &[]);
+        (answer.status == 200).then(|| serde_json::from_str(&answer.body).unwrap())
     }
 
     pub(crate) fn samples(&self) -> Samples {
@@ -124,9 +137,11 @@ fn what_is_served_is_what_the_table_says() {
         let series = if histogram { format!("{name}_count") } else { name.clone() };
         let is_it = |key: &&String| key.split('{').next() == Some(series.as_str());
         let found: Vec<_> = served.keys().filter(is_it).collect();
-        // Only a pool that shares its learned table, a listener with TLS, one of UDP and an access log have these.
+        // Only a pool that shares its learned table or has a waiting room, a listener with TLS, one of UDP and an access log have
+        // these.
         let elsewhere = [
             "steadfast_store_shared_",
+            "steadfast_pool_waiting_room_",
             "steadfast_listen_certificate_",
             "steadfast_listen_datagrams",
             "steadfast_telemetry_log_",
@@ -156,6 +171,37 @@ fn what_is_served_is_what_the_table_says() {
     assert_eq!(sum(&served, "steadfast_affinity_sessions_created_total", &[]), 1.0);
     assert!(sum(&served, "steadfast_listen_connections_accepted_total", &["listener=\"web\""]) >= 1.0);
     assert!(sum(&served, "process_resident_memory_bytes", &[]) > 1e6);
+}
+
+#[test]
+fn whoever_is_kept_out_is_counted() {
+    let apps = apps(1);
+    let limits = "    limits:\n      connections_per_client: 3\n      requests:\n        - { requests: 1, per: 1h, burst: 4 }\n        - { by: header, header: X-Key, requests: 1, per: 1h }\n        - { by: session, requests: 1, per: 1h }\n";
+    let room = "    waiting_room: { sessions: 1, length: 5 }\n";
+    let metered = Metered::start_with(&apps, "{ listen: 127.0.0.1:0 }", "", limits, room);
+    let first = get(metered.address, "/", &[]);
+    let cookie = format!("Cookie: {}", first.cookies());
+    let ask = |field: &str| get(metered.address, "/plain", &[field]).status;
+    assert_eq!((ask(&cookie), ask(&cookie)), (200, 429), "by its session");
+    assert_eq!(ask("X-Key: a"), 503, "it waits");
+    assert_eq!((ask("X-Key: a"), ask("X-Key: b")), (429, 429), "by the client, which is asked first");
+    let limited = |by: &str| {
+        let samples = metered.samples();
+        sum(&samples, "steadfast_l7_limited_total", &["listener=\"web\"", &format!("by=\"{by}\"")])
+    };
+    assert_eq!((limited("client"), limited("session"), limited("header")), (2.0, 1.0, 0.0));
+    let waiting = || sum(&metered.samples(), "steadfast_pool_waiting_room_visitors", &["pool=\"app\""]);
+    assert_eq!(waiting(), 1.0);
+    soon("earlier connections have ended", || {
+        (sum(&metered.samples(), "steadfast_listen_connections", &["listener=\"web\""]) == 0.0).then_some(())
+    });
+    let held: Vec<_> = (0..5).map(|_| Connection::open(metered.address)).collect();
+    soon("two of five are too many", || {
+        let samples = metered.samples();
+        let refused = sum(&samples, "steadfast_listen_connections_over_client_limit_total", &[]);
+        (refused == 2.0).then_some(())
+    });
+    drop(held);
 }
 
 #[test]

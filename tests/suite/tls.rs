@@ -9,6 +9,7 @@ use steadfast::listen::{ProxyVersion, proxy_header};
 
 use crate::support::balancer::{Balancer, SHARED, apps, checked, configuration};
 use crate::support::exchange::{Connection, Response, request};
+use crate::support::http2::Http2;
 use crate::support::tls::{Authority, connect, handshake, shown};
 
 fn listener(certificates: &[String], rest: &str) -> String {
@@ -95,6 +96,23 @@ fn the_certificate_is_found_by_name_exact_before_wildcard_before_the_first() {
         let refused = connect(balancer.address, name, &config).err().map(|error| error.to_string());
         let refused = refused.unwrap_or_default();
         assert!(refused.contains("not valid for name"), "{name} gets the default: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_route_by_server_name_goes_by_the_handshake_and_not_by_the_host() {
+    let (apps, authority) = (apps(1), Authority::new());
+    let certificate = authority.issue("all", &["*.app.test", "other.test"], "all");
+    let routes = "    routes:\n      - { match: { server_name: [WWW.app.test] }, respond: { body: exact } }\n      \
+                  - { match: { server_name: \"*.app.test\" }, respond: { body: wild } }\n      - { respond: { body: none } }\n";
+    let text = configuration(&apps, SHARED, &listener(&[certificate], ""), "");
+    let balancer = Balancer::configured(&text.replace("    routes: [ { pool: app } ]\n", routes));
+    for (name, expected) in [("www.app.test", "exact"), ("x.app.test", "wild"), ("other.test", "none")] {
+        // The host says another thing each time.
+        let answer = ask(&balancer, &authority, None, name, "GET / HTTP/1.1\r\nHost: www.app.test\r\n\r\n");
+        assert_eq!(answer.body, expected, "{name}");
+        let client = Http2::tls(balancer.address, name, authority.client(&["h2"], None)).await;
+        assert_eq!(client.get("/", &[]).await.unwrap().body, expected, "{name}, by HTTP/2");
     }
 }
 

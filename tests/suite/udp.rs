@@ -63,15 +63,17 @@ fn datagrams_pass_both_ways_whole_and_apart() {
 
 #[test]
 fn two_thousand_clients_stay_while_backends_come_and_go_and_weights_and_replicas_change() {
-    const CLIENTS: u32 = 2500;
+    const CLIENTS: u32 = 2200;
     let apps = Datagrams::several("app", 6);
     let of = |names: &[usize]| names.iter().map(|n| &apps[*n]).collect::<Vec<_>>();
-    let text = |names: &[usize], weights| udp(&of(names), weights, "", "");
+    // Sessions of those who have asked once end soon: there are not many descriptors for each test.
+    const SOON: &str = "    udp: { unproven: 100ms }\n";
+    let text = |names: &[usize], weights| udp(&of(names), weights, SOON, "");
     let balancer = Layer4::start(&text(&[0, 1, 2, 3], &[]));
     let before = homes(CLIENTS, balancer.address);
     for app in ["app1", "app2", "app3", "app4"] {
         let share = before.iter().filter(|home| *home == app).count();
-        assert!((450..820).contains(&share), "{app}: {share}");
+        assert!((380..740).contains(&share), "{app}: {share}");
     }
     let everybody = |_: &str| true;
     let none = Vec::<String>::new();
@@ -87,7 +89,7 @@ fn two_thousand_clients_stay_while_backends_come_and_go_and_weights_and_replicas
     let newcomers = (CLIENTS..CLIENTS + 100).map(|n| Asker::from(client(n), balancer.address).home());
     assert!(newcomers.into_iter().all(|home| home != "app4"), "a draining backend gets nobody new");
     balancer.reload(&text(&[0, 1, 2, 3, 4, 5], &[]));
-    balancer.reload(&udp(&of(&[0, 1, 2, 4, 5]), &[], "", "    removal: at_once\n"));
+    balancer.reload(&udp(&of(&[0, 1, 2, 4, 5]), &[], SOON, "    removal: at_once\n"));
     let after = homes(CLIENTS, balancer.address);
     assert_eq!(moved(&before, &after, |home| home != "app4"), none, "removed");
     assert!(!after.contains(&"app4".to_owned()));

@@ -27,7 +27,12 @@ fn text(backends: &[&Backend], listener: &str, pool: &str) -> String {
 }
 
 /// A server with a certificate of the authority's, that asks for one of `clients` where there are any.
-fn server(authority: &Authority, file: &str, alpn: &[&str], clients: Option<&Authority>) -> Spoken {
+pub(crate) fn server(
+    authority: &Authority,
+    file: &str,
+    alpn: &[&str],
+    clients: Option<&Authority>,
+) -> Spoken {
     let (chain, key) = authority.read(file);
     let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()

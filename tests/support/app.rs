@@ -21,6 +21,8 @@ struct Shared {
     connections: Mutex<Vec<TcpStream>>,
     stopped: AtomicBool,
     requests: AtomicU64,
+    /// The `User-Agent` of each request.
+    agents: Mutex<Vec<String>>,
     ids: AtomicU64,
     /// How `/plain` answers, if not as ever.
     plain: Mutex<Option<String>>,
@@ -68,6 +70,11 @@ impl App {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
+    /// The `User-Agent` of each request so far that had one.
+    pub(crate) fn agents(&self) -> Vec<String> {
+        self.shared.agents.lock().unwrap().clone()
+    }
+
     /// Connections that were ever made to it.
     pub(crate) fn connections(&self) -> usize {
         self.shared.connections.lock().unwrap().len()
@@ -102,6 +109,7 @@ impl Shared {
         let mut read = Vec::new();
         while let Some(head) = next_head(&mut connection, &mut read) {
             self.requests.fetch_add(1, Ordering::SeqCst);
+            self.agents.lock().unwrap().extend(head.lines().find_map(agent));
             let path = head.split(' ').nth(1).unwrap_or("/").to_owned();
             let body = next_body(&mut connection, &mut read, &head);
             if path.starts_with("/reset") {
@@ -135,6 +143,7 @@ impl Shared {
         let mut text = format!("server={name} body={body}");
         match page {
             "/plain" => {}
+            "/leaf" => text = "x".repeat(300 << 10),
             "/page" => text = "x".repeat(1 << 20),
             "/big" => text = "x".repeat(16 << 20),
             "/static" => lines.push_str("Cache-Control: public, max-age=60\r\n"),
@@ -173,6 +182,11 @@ impl Shared {
         let start = said.unwrap_or_else(|| "200 OK\r\n".to_owned());
         format!("{early}HTTP/1.1 {start}Content-Length: {}\r\n{lines}\r\n{text}", text.len())
     }
+}
+
+fn agent(line: &str) -> Option<String> {
+    let (name, value) = line.split_once(": ")?;
+    name.eq_ignore_ascii_case("user-agent").then(|| value.to_owned())
 }
 
 fn session_id(path: &str, head: &str) -> Option<String> {

@@ -7,6 +7,7 @@ pub(crate) mod app;
 pub(crate) mod backend;
 pub(crate) mod balancer;
 pub(crate) mod client;
+pub(crate) mod collector;
 pub(crate) mod core;
 pub(crate) mod engine;
 pub(crate) mod eventually;

@@ -4,13 +4,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use steadfast::clock::Now;
 use tempfile::TempDir;
 
 /// An authority with a folder for what it has signed.
@@ -37,11 +38,30 @@ impl Authority {
 
     /// Writes `FILE.pem` and `FILE.key` for these DNS names, made out to `owner`; gives them as the configuration has them.
     pub(crate) fn issue(&self, file: &str, names: &[&str], owner: &str) -> String {
+        self.write(file, names, owner, |_| ())
+    }
+
+    /// The same for `days`, made out to nobody.
+    pub(crate) fn issue_for(&self, file: &str, names: &[&str], days: u64) -> String {
+        let ends_s = Now::read().unix_s + days * 24 * 3600;
+        self.write(file, names, "nobody", |params| {
+            params.not_after = (UNIX_EPOCH + Duration::from_secs(ends_s)).into();
+        })
+    }
+
+    fn write(
+        &self,
+        file: &str,
+        names: &[&str],
+        owner: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> String {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::OrganizationName, "Example");
         params.distinguished_name.push(DnType::CommonName, owner);
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let (cert, key_file) = (self.path(&format!("{file}.pem")), self.path(&format!("{file}.key")));

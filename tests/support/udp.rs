@@ -181,13 +181,18 @@ impl Asker {
 
 /// Where each of the first `count` clients is served, from a fresh port each, many at a time.
 pub(crate) fn homes(count: u32, to: SocketAddr) -> Vec<String> {
-    const AT_ONCE: u32 = 8;
+    const AT_ONCE: u32 = 4;
     let mut homes = vec![String::new(); usize::try_from(count).unwrap()];
     thread::scope(|scope| {
-        let ask = |n| Asker::from(client(n), to).home();
+        let ask = |n| {
+            let home = Asker::from(client(n), to).home();
+            // At this pace some hundred sessions are open at a time.
+            thread::sleep(Duration::from_millis(4));
+            home
+        };
         let asking: Vec<_> = (0..AT_ONCE)
             .map(|first| {
-                scope.spawn(move || (first..count).step_by(8).map(|n| (n, ask(n))).collect::<Vec<_>>())
+                scope.spawn(move || (first..count).step_by(4).map(|n| (n, ask(n))).collect::<Vec<_>>())
             })
             .collect();
         for (n, home) in asking.into_iter().flat_map(|asked| asked.join().unwrap()) {

@@ -156,7 +156,11 @@ function drawVerdict(backends) {
     title = `${draining.map((backend) => backend.id).join(", ")} ${draining.length === 1 ? "drains" : "drain"}; all sessions are where they belong`;
   }
   if (draining.length > 0) {
-    words.push(draining.map((backend) => `${backend.id}: ${plural(backend.sessions.live, "session")} left to drain`).join(", "));
+    words.push(draining.map((backend) => `${plural(backend.sessions.live, "session")} of ${backend.id} left to drain`).join(", "));
+  }
+  for (const certificate of ending()) {
+    if (level === "good") level = "warn";
+    words.push(`the certificate of ${certificate.name || `listener ${certificate.listener}`} ${endsIn(daysLeft(certificate))}`);
   }
   words.push(lost === 0 ? "no session was lost in the last hour" : `${plural(lost, "session")} lost in the last hour`);
   $("verdict").dataset.level = level;
@@ -297,7 +301,9 @@ function drainWords(backend) {
   const { live } = backend.sessions;
   if (live === 0) return "drained: no session is left";
   const deadline = `${duration(backend.drain_left_s)} to the deadline`;
-  return backend.forecast ? `${backend.forecast}, ${deadline}` : `${plural(live, "session")} left, ${deadline}`;
+  const end = backend.drain_forecast_s;
+  if (end === null) return `${plural(live, "session")} left, ${deadline}`;
+  return `${plural(live, "session")} left, ${end === 0 ? "95 % are gone" : `95 % gone in about ${duration(end)}`}, ${deadline}`;
 }
 
 async function change(pool, id, action) {
@@ -435,6 +441,29 @@ function drawDifferences() {
   $("differences-some").hidden = differences.length === 0;
 }
 
+// ---- certificates: those that end first on top
+
+// As the alert rules have it.
+const SOON_DAYS = 14;
+
+const daysLeft = (certificate) => Math.floor((certificate.ends_s - state.sample.at_s) / 86400);
+const ending = () => state.sample.certificates.filter((certificate) => daysLeft(certificate) < SOON_DAYS);
+const endsIn = (days) => (days < 0 ? "has ended" : days === 0 ? "ends today" : `ends in ${plural(days, "day")}`);
+
+function drawCertificates() {
+  const all = [...state.sample.certificates].sort((one, other) => one.ends_s - other.ends_s);
+  const lines = all.map((certificate) => {
+    const days = daysLeft(certificate);
+    const date = new Date(certificate.ends_s * 1000).toLocaleDateString([], { dateStyle: "medium" });
+    return { level: days < 3 ? "bad" : days < SOON_DAYS ? "warn" : "good", words: `${certificate.name || "without a name"}: ${endsIn(days)}, on ${date} (listener ${certificate.listener})` };
+  });
+  const joined = lines.map(({ words }) => words).join("\n");
+  if (drawCertificates.last === joined) return;
+  drawCertificates.last = joined;
+  $("certificates").replaceChildren(...lines.map(({ level, words }) => el("li", { data: { level } }, words)));
+  $("certificates-card").hidden = lines.length === 0;
+}
+
 // ---- the last hour
 
 function drawHour() {
@@ -452,6 +481,7 @@ function draw() {
   drawVerdict(backends);
   drawNumbers(backends);
   drawPools();
+  drawCertificates();
   drawDifferences();
   if (!$("chart").hasChildNodes() || sampleCount++ % 5 === 0) drawHour();
 }

@@ -29,6 +29,9 @@ pub(super) fn gather(served: &ServedPool, now: Now, to: &mut Exposition) {
     let learned = &served.policy.learned;
     to.level(&family::LEARNED, &[pool], number(learned.len()));
     to.level(&family::LEARNED_CAPACITY, &[pool], number(learned.capacity()));
+    if let Some(room) = &served.room {
+        to.level(&family::WAITING_ROOM, &[pool], number(room.line.len()));
+    }
     if let Some(shared) = &served.shared {
         self::shared(pool, &shared.counts().tally(), to);
     }

@@ -7,13 +7,18 @@ use crate::clock::Now;
 use crate::lifecycle::Past;
 use crate::listen::{Counts, DatagramCounts};
 use crate::snapshot::{ServedLayer4, ServedListener, Snapshot};
-use crate::telemetry::{CodeClass, Exposition, Process, family};
+use crate::telemetry::{CodeClass, Exposition, LimitedBy, Process, family};
 
 /// Gathers what does not belong to a pool.
 pub(super) fn gather(api: &Api, snapshot: &Snapshot, to: &mut Exposition) {
     to.level(&family::BUILD, &[env!("CARGO_PKG_VERSION")], 1.0);
     for listener in &api.listeners {
         doors(listener.name.as_str(), &listener.counts, to);
+        to.count(
+            &family::LISTEN_OVER_CLIENT_LIMIT,
+            &[listener.name.as_str()],
+            listener.facts.clients.refused(),
+        );
     }
     for listener in &snapshot.listeners {
         certificates(listener, Now::read(), to);
@@ -24,6 +29,10 @@ pub(super) fn gather(api: &Api, snapshot: &Snapshot, to: &mut Exposition) {
         for class in CodeClass::ALL {
             to.count(&family::ANSWERED, &[listener.name.as_str(), class.as_str()], listener.meter.of(class));
         }
+        for by in LimitedBy::ALL {
+            let count = listener.meter.limited_by(by);
+            to.count(&family::LIMITED, &[listener.name.as_str(), by.as_str()], count);
+        }
     }
     for writer in snapshot.logs.writers() {
         let (log, lines) = (writer.destination().to_string(), writer.lines());
@@ -31,6 +40,10 @@ pub(super) fn gather(api: &Api, snapshot: &Snapshot, to: &mut Exposition) {
         to.count(&family::LOG_DROPPED, &[&log, "full"], lines.dropped_full);
         to.count(&family::LOG_DROPPED, &[&log, "failed"], lines.dropped_failed);
     }
+    let spans = api.spans.counts();
+    to.count(&family::SPANS, &[], spans.exported);
+    to.count(&family::SPANS_DROPPED, &["full"], spans.dropped_full);
+    to.count(&family::SPANS_DROPPED, &["failed"], spans.dropped_failed);
     life(&api.control.past(), to);
     to.level(&family::DIFFERENCES, &[], number(api.control.differences().len()));
     process(&Process::read(), to);

@@ -13,6 +13,8 @@ use crate::telemetry::{BackendSample, Event, EventKind, Sample};
 
 /// Events that are kept.
 const EVENTS: usize = 200;
+/// A certificate that ends in fewer days is a matter of today, as in the alert rules.
+const SOON_DAYS: i64 = 14;
 /// Seconds of the picture at the top.
 const SECONDS: usize = 600;
 
@@ -66,7 +68,7 @@ impl View {
         self.draw_live(frame, picture);
         self.draw_backends(frame, table);
         self.draw_events(frame, events);
-        frame.render_widget(Paragraph::new("q: quit").dim(), foot);
+        frame.render_widget(self.foot(), foot);
     }
 
     fn summary(&self) -> Paragraph<'_> {
@@ -89,6 +91,31 @@ impl View {
             lost_words,
             Span::raw(format!("  {rate:.1} requests/s  half took {}", took(sample.median_ms))),
         ]))
+    }
+
+    /// Keys, and the certificate that ends first.
+    fn foot(&self) -> Paragraph<'_> {
+        let mut line = Line::from(Span::raw("q: quit").dim());
+        if self.sample.as_ref().is_some_and(|sample| backends(sample).any(|(_, backend)| drains(backend))) {
+            line.push_span(Span::raw("  ▼: left to drain (≈: until 95 % are gone)").dim());
+        }
+        let first = self.sample.as_ref().and_then(|sample| {
+            let first = sample.certificates.iter().min_by_key(|certificate| certificate.ends_s)?;
+            Some((first, first.days_left(sample.at_s)))
+        });
+        if let Some((certificate, days)) = first {
+            let words = match days {
+                ..=-1 => format!("  the certificate of {} has ended", certificate.name),
+                1 => format!("  the certificate of {} ends in 1 day", certificate.name),
+                days => format!("  the certificate of {} ends in {days} days", certificate.name),
+            };
+            line.push_span(if days < SOON_DAYS {
+                Span::styled(words, bad())
+            } else {
+                Span::raw(words).dim()
+            });
+        }
+        Paragraph::new(line)
     }
 
     fn draw_live(&self, frame: &mut Frame<'_>, area: Rect) {
@@ -138,9 +165,11 @@ fn backends(sample: &Sample) -> impl Iterator<Item = (&str, &BackendSample)> {
 }
 
 fn row<'a>(pool: &str, backend: &'a BackendSample) -> Row<'a> {
-    let state = match backend.drain_left_s.filter(|_| backend.state == "draining") {
-        Some(left) => format!("▼ {}", humantime::format_duration(Duration::from_secs(left - left % 60))),
-        None => backend.state.clone(),
+    let state = match (backend.drain_forecast_s, backend.drain_left_s) {
+        (Some(0), _) if drains(backend) => "▼ ≈done".to_owned(),
+        (Some(until), _) if drains(backend) => format!("▼ ≈{}", minutes(until)),
+        (None, Some(left)) if drains(backend) => format!("▼ {}", minutes(left)),
+        (..) => backend.state.clone(),
     };
     let style = match backend.state.as_str() {
         "up" => Style::new().fg(Color::Green),
@@ -164,6 +193,16 @@ fn row<'a>(pool: &str, backend: &'a BackendSample) -> Row<'a> {
         Cell::from(format!("{}{waiting}", backend.in_flight)),
         Cell::from(lost.to_string()).style(if lost > 0 { bad() } else { Style::new() }),
     ])
+}
+
+fn drains(backend: &BackendSample) -> bool {
+    backend.state == "draining"
+}
+
+/// In whole minutes, where it is more than one.
+fn minutes(seconds: u64) -> String {
+    let whole = if seconds < 60 { seconds } else { seconds - seconds % 60 };
+    humantime::format_duration(Duration::from_secs(whole)).to_string()
 }
 
 fn line(event: &Event) -> Line<'_> {
@@ -205,7 +244,7 @@ mod tests {
 
     use super::*;
     use crate::names::{BackendId, PoolName};
-    use crate::telemetry::{PoolSample, Sessions};
+    use crate::telemetry::{CertificateSample, PoolSample, Sessions};
 
     fn backend(id: &str, state: &str, live: u64, lost: u64) -> BackendSample {
         let sessions = Sessions { live, lost_at_home: lost, moved_in: 3, ..Sessions::default() };
@@ -253,7 +292,8 @@ mod tests {
         ];
         let pools = vec![PoolSample { name: "app".to_owned(), backends }];
         let differences = vec!["pool app: backend app3: state up → draining".to_owned()];
-        view.sampled(Sample { at_s: 50_531, pools, median_ms: Some(3.21), slow_ms: None, differences });
+        let median_ms = Some(3.21);
+        view.sampled(Sample { at_s: 50_531, pools, median_ms, differences, ..Sample::default() });
         view.happened(event(1, EventKind::State, "app2: up → down"));
         view.happened(event(2, EventKind::Lost, "a session was lost"));
         view
@@ -276,6 +316,26 @@ mod tests {
         assert!(lost < down, "the latest first: {text}");
         assert_eq!([colour("7 lost"), colour("down "), colour("a session was lost")], [Color::Red; 3]);
         assert_eq!((colour("up "), colour("▼")), (Color::Green, Color::Yellow));
+    }
+
+    #[test]
+    fn the_certificate_that_ends_first_and_the_forecast_of_a_drain_are_told() {
+        let mut view = view();
+        let certificate = |name: &str, days: i64| {
+            let ends_s = 50_531 + days * 24 * 3600 + 60;
+            CertificateSample { listener: "web".to_owned(), name: name.to_owned(), ends_s }
+        };
+        let mut sample = view.sample.clone().unwrap();
+        sample.certificates = vec![certificate("late.test", 80), certificate("soon.test", 3)];
+        sample.pools[0].backends[2].drain_forecast_s = Some(725);
+        view.sampled(sample.clone());
+        let (text, colour) = drawn(&view, 120, 24);
+        assert!(text.contains("▼ ≈12m") && text.contains("soon.test ends in 3 days"), "{text}");
+        assert!(!text.contains("late.test"), "{text}");
+        assert_eq!(colour("the certificate"), Color::Red);
+        sample.certificates[1].ends_s = 50_530;
+        view.sampled(sample);
+        assert!(drawn(&view, 120, 24).0.contains("the certificate of soon.test has ended"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod alerts;
 mod buffer;
 mod compression;
 mod discovery;
+mod endpoint;
 mod headers;
 mod health;
 mod layer4;
@@ -22,6 +23,7 @@ mod routes;
 mod secrets;
 mod shadow;
 mod shared;
+mod telemetry;
 mod template;
 mod tls;
 mod udp;
@@ -109,6 +111,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         admin,
         access_log,
         alerts,
+        telemetry,
         listeners,
         pools,
     } = document;
@@ -125,6 +128,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
     let listeners = listeners::listeners(listeners, &pools, of_all.as_ref(), around);
     let admin = admin::admin(admin, listeners.as_deref().unwrap_or_default(), around);
     let webhook = alerts::webhook(alerts, around);
+    let otlp = telemetry::otlp(telemetry, around);
     let server = self::server(server, around);
     let system = server.as_ref().and_then(|server| server.ca_file.as_deref());
     // That it cannot be read is Pingora's to say, where it is used.
@@ -142,6 +146,7 @@ pub(super) fn document(document: Document, around: &Surroundings<'_>) -> Option<
         watch: watch?.0,
         admin: admin?,
         webhook: webhook?,
+        otlp: otlp?,
         listeners: listeners?,
         pools: pools?,
         files: around.files.take(),

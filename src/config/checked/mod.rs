@@ -4,9 +4,9 @@
 
 mod action;
 mod affinity;
-mod alerts;
 mod buffer;
 mod compression;
+mod endpoint;
 mod headers;
 mod health;
 mod layer4;
@@ -17,6 +17,7 @@ mod pool;
 mod pool_tls;
 mod route;
 mod server;
+mod telemetry;
 mod waiting_room;
 
 use std::path::PathBuf;
@@ -27,9 +28,9 @@ pub use self::action::{Action, HeaderChanges, Mirror, Piece, Rewrite, Template};
 pub use self::affinity::{
     Affinity, AffinityMode, FirstContact, Insert, LbCookie, Learn, OnLostBackend, SameSite, Shared, Toggle,
 };
-pub use self::alerts::Webhook;
 pub use self::buffer::{Buffer, RequestBuffer};
 pub use self::compression::{Coding, Compression};
+pub use self::endpoint::Endpoint;
 pub use self::headers::{ErrorPage, ForwardedBy, Headers};
 pub use self::health::{Check, DrainOn, Health, HttpCheck, Passive};
 pub use self::layer4::{ClientName, Clients, DatagramRate, Layer4, Tcp, TlsRoute, Transport, Udp};
@@ -44,6 +45,7 @@ pub use self::pool::{
 pub use self::pool_tls::{HttpVersion, PoolTls};
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};
+pub use self::telemetry::Otlp;
 pub use self::waiting_room::WaitingRoom;
 pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};
 use super::report::Problem;
@@ -64,7 +66,9 @@ pub struct Checked {
     /// The admin API, if there is to be one.
     pub admin: Option<Admin>,
     /// Who is told when sessions are lost, besides the log.
-    pub webhook: Option<Webhook>,
+    pub webhook: Option<Endpoint>,
+    /// Where spans are exported, if they are.
+    pub otlp: Option<Otlp>,
     /// The addresses that are accepted on.
     pub listeners: Vec<Listener>,
     /// The pools, in the order of the file.

@@ -21,6 +21,7 @@ mod reload;
 mod route;
 mod secret;
 mod server;
+mod telemetry;
 mod tls;
 mod waiting_room;
 
@@ -43,6 +44,7 @@ pub(super) use reload::Reload;
 pub(super) use route::{Match, PathMatch, Route, Test, TestKeys};
 pub(super) use secret::{AffinitySeed, TokenKey};
 pub(super) use server::Server;
+pub(super) use telemetry::{Otlp, Telemetry};
 pub(super) use tls::{Certificate, Http2, ListenerTls, ProxyProtocol};
 pub(super) use waiting_room::WaitingRoom;
 
@@ -81,10 +83,12 @@ keys! {
         access_log: Option<AccessLog> = "null",
         /// What is told when sessions are lost; null: the log alone says so.
         alerts: Option<Alerts> = "null",
+        /// What systems that trace requests over many servers are told; null: nothing.
+        telemetry: Option<Telemetry> = "null",
         /// The addresses that are accepted on; at least one.
         listeners: Vec<Spanned<Listener>>,
         /// The pools by name; at least one.
         pools: Named<Pool>,
     }
-    refused [later("log"), later("metrics"), later("telemetry"), later("limits")]
+    refused [later("log"), later("metrics"), later("limits")]
 }

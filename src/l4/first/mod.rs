@@ -82,6 +82,29 @@ impl FirstBytes {
     }
 }
 
+/// What these first bytes say, for the fuzzer: a name that the client gives itself, and the protocols that it likes.
+///
+/// # Errors
+/// At least so many bytes are needed to say.
+#[doc(hidden)]
+pub fn first_bytes_say(bytes: &[u8], of: ClientName) -> Result<Option<Vec<u8>>, usize> {
+    fn said<T>(seen: Seen<T>, text: impl FnOnce(T) -> Vec<u8>) -> Result<Option<Vec<u8>>, usize> {
+        match seen {
+            Seen::Needs(bytes) => Err(bytes),
+            Seen::Is(found) => Ok(Some(text(found))),
+            Seen::Not => Ok(None),
+        }
+    }
+    match of {
+        ClientName::TlsServerName => said(client_hello(bytes), |hello| {
+            let name = hello.server_name.into_iter();
+            name.chain(hello.alpn).flatten().collect()
+        }),
+        ClientName::RdpCookie => said(rdp::cookie(bytes), |cookie| cookie),
+        ClientName::MqttClientId => said(mqtt::client_id(bytes), |id| id),
+    }
+}
+
 /// Reads fields one after the other; `None`: there is less.
 #[derive(Clone, Copy)]
 struct Reader<'b>(&'b [u8]);

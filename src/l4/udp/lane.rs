@@ -69,8 +69,9 @@ impl Lane {
             let asked = *acceptance.borrow_and_update();
             let accepting = if stopping && asked == Accepting::Yes { Accepting::Closing } else { asked };
             let ending = accepting != Accepting::Yes;
+            let hurries = std::mem::replace(&mut hurried, ending);
             if ending {
-                if !std::mem::replace(&mut hurried, true) {
+                if !hurries {
                     self.hurry();
                 }
                 if (stopping || accepting == Accepting::Closing) && self.sessions.borrow().is_empty() {

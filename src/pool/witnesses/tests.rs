@@ -88,12 +88,21 @@ fn a_restart_is_seen_and_every_lost_session_is_counted() {
     }
     assert_eq!(office.lost, 20);
     let [restart] = office.restarts[..] else { panic!("{:?}", office.restarts) };
-    assert_eq!((restart.lost, restart.within_s), (5, 0));
+    assert_eq!((restart.lost, restart.within_s), (10, 1));
     assert!(restart.boundary_s <= restarted_s);
     // Life goes on, and so do logins.
     office.work(&users, 10, 100);
     users.iter_mut().take(3).for_each(|user| office.replace(user));
     assert_eq!(office.lost, 20, "a login after the restart is no loss");
+}
+
+#[test]
+fn half_a_minute_of_work_is_enough_to_see_one() {
+    let mut office = Office::new();
+    let mut users = office.users(30);
+    office.work(&users, 1, 30);
+    users.iter_mut().for_each(|user| office.replace(user));
+    assert_eq!((office.restarts.len(), office.lost), (1, 30));
 }
 
 #[test]
@@ -246,6 +255,70 @@ fn nor_are_some_users_who_log_in_after_a_look_around() {
     office.work(&users, 10, 600);
     users.iter_mut().take(5).for_each(|user| office.replace(user));
     assert_eq!(office.restarts, []);
+}
+
+/// Sixty users come once in each `every_s` seconds, spread evenly and not in their order. Whose turn is it?
+fn has_turn(n: usize, every_s: u64, second: u64) -> bool {
+    (n as u64 * 7 % 60) * every_s / 60 == second % every_s
+}
+
+#[test]
+fn nor_are_many_who_log_in_at_once_while_the_others_are_silent() {
+    for every_s in [10, 30, 150] {
+        let mut office = Office::new();
+        let mut users = office.users(60);
+        for second in 0..3600 {
+            users
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| has_turn(*n, every_s, second))
+                .for_each(|(_, it)| office.keep(it));
+            office.wait(1000);
+        }
+        // Twenty are asked for their password at once, whatever made the application do so.
+        for user in users.iter_mut().take(20) {
+            office.replace(user);
+            office.wait(100);
+        }
+        assert_eq!(office.restarts, [], "each {every_s} s: the others will tell");
+        // They do, while some more log in.
+        let (early, survivors) = users.split_at_mut(26);
+        let mut late = early.iter_mut().skip(20);
+        for second in 0..60 {
+            let survivors = survivors.iter().zip(26..);
+            survivors.filter(|(_, n)| has_turn(*n, every_s, second)).for_each(|(it, _)| office.keep(it));
+            if second % 10 == 4 {
+                office.replace(late.next().unwrap());
+            }
+            office.wait(1000);
+        }
+        assert_eq!(office.restarts, [], "each {every_s} s");
+    }
+}
+
+#[test]
+fn a_restart_is_seen_within_seconds_however_seldom_each_comes() {
+    for (every_s, within_s) in [(10, 6), (30, 8), (150, 20)] {
+        let mut office = Office::new();
+        let mut users = office.users(60);
+        for second in 0..3600 {
+            users
+                .iter()
+                .enumerate()
+                .filter(|(n, _)| has_turn(*n, every_s, second))
+                .for_each(|(_, it)| office.keep(it));
+            office.wait(1000);
+        }
+        let mut second = 0;
+        while office.restarts.is_empty() {
+            assert!(second <= within_s, "each {every_s} s: not seen after {second} s");
+            for n in (0..60).filter(|n| has_turn(*n, every_s, second)) {
+                office.replace(&mut users[n]);
+            }
+            office.wait(1000);
+            second += 1;
+        }
+    }
 }
 
 #[test]

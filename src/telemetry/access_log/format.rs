@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::record::LogRecord;
 use super::{date, escape, path};
 use crate::names::LogField;
+use crate::telemetry::TraceId;
 
 /// How a line looks.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -105,7 +106,7 @@ fn json(record: &LogRecord<'_>, query: bool, to: &mut Vec<u8>) {
                 value.write(to);
                 continue;
             }
-            Value::Moment(_) | Value::Address(_) | Value::Mark(_) => value.write(to),
+            Value::Moment(_) | Value::Address(_) | Value::Mark(_) | Value::Trace(_) => value.write(to),
         }
         to.push(b'"');
     }
@@ -144,6 +145,8 @@ fn key(name: LogField) -> &'static str {
         LogField::Retries => ",\"retries\":",
         LogField::Session => ",\"session\":\"",
         LogField::NewSession => ",\"new_session\":\"",
+        LogField::RequestId => ",\"request_id\":\"",
+        LogField::TraceId => ",\"trace_id\":\"",
         LogField::UserAgent => ",\"user_agent\":\"",
         LogField::Referer => ",\"referer\":\"",
     }
@@ -164,6 +167,7 @@ enum Value<'a> {
     Moment(u64),
     Address(IpAddr),
     Mark(u64),
+    Trace(TraceId),
 }
 
 fn value<'a>(name: LogField, record: &LogRecord<'a>) -> Value<'a> {
@@ -198,6 +202,8 @@ fn value<'a>(name: LogField, record: &LogRecord<'a>) -> Value<'a> {
         LogField::Retries => Value::Number(u64::from(record.retries)),
         LogField::Session => mark(record.session),
         LogField::NewSession => mark(record.new_session),
+        LogField::RequestId => foreign(record.request_id),
+        LogField::TraceId => record.trace.map_or(Value::None, Value::Trace),
         LogField::UserAgent => foreign(request.user_agent),
         LogField::Referer => request.referer.map_or(Value::None, |url| Value::Url(url, false)),
     }
@@ -212,6 +218,7 @@ impl Value<'_> {
             Self::Moment(unix_ms) => date::rfc3339(unix_ms, to),
             Self::Address(ip) => address(ip, to),
             Self::Mark(mark) => escape::hex(mark, to),
+            Self::Trace(trace) => to.extend_from_slice(&trace.digits()),
             // Written where it is known what is around them.
             Self::None | Self::Word(_) | Self::Foreign(_) | Self::Url(..) => {}
         }
@@ -285,7 +292,8 @@ mod tests {
             "method": "GET", "path": "/a;jsessionid=*", "protocol": "HTTP/1.1", "host": "app.test", "status": 200,
             "received": 0, "sent": 1234, "took_ms": 12.345, "queue_ms": 0.042, "first_byte_ms": 12.005,
             "route": "reports", "pool": "app", "backend": "app1", "reason": "lb_cookie", "outcome": "kept", "retries": 0,
-            "session": "000000000000abcd", "user_agent": "say \"hi\"\n", "referer": "https://app.test/b;jsessionid=*",
+            "session": "000000000000abcd", "request_id": "abc-1",
+            "trace_id": "0000000000000000000000000000feed", "user_agent": "say \"hi\"\n", "referer": "https://app.test/b;jsessionid=*",
         });
         assert_eq!(read, expected, "{line}");
         assert!(!line.contains("SECRET") && !line.contains('\n'), "{line}");

@@ -23,6 +23,8 @@ pub use record::{LogRecord, LogRequest};
 pub use sink::{Destination, Facility, Rotation, SyslogAddress};
 pub use writer::{Lines, Writer};
 
+pub(in crate::telemetry) use path::without_secrets;
+
 /// The access log of one listener.
 #[derive(Debug)]
 pub struct AccessLog {

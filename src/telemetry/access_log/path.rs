@@ -20,7 +20,7 @@ const SECRETS: [&[u8]; 12] = [
 const HIDDEN: u8 = b'*';
 
 /// Writes a request's target, or a URL, without secrets. `query`: with its query.
-pub(super) fn without_secrets(target: &[u8], query: bool, to: &mut Vec<u8>) {
+pub(in crate::telemetry) fn without_secrets(target: &[u8], query: bool, to: &mut Vec<u8>) {
     let (target, fragment) = split(target, b'#');
     let (path, rest) = split(target, b'?');
     // The absolute form of a target (RFC 9112 section 3.2.2), and each `Referer`.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::names::{BackendId, ListenerName, Outcome, PoolName};
-use crate::telemetry::Times;
+use crate::telemetry::{Times, TraceId};
 
 /// What the access log is told of a request. Nothing in it is a secret, but for what a client hides in its URL.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,10 @@ pub struct LogRecord<'a> {
     pub session: Option<u64>,
     /// Keyed mark of the session that the response started.
     pub new_session: Option<u64>,
+    /// Its id, where the listener has ids.
+    pub request_id: Option<&'a [u8]>,
+    /// The trace that it belongs to, where traces are exported.
+    pub trace: Option<TraceId>,
 }
 
 /// What a request asked for, as it was sent.
@@ -108,6 +112,8 @@ pub(super) mod tests {
             retries: 0,
             session: Some(0xABCD),
             new_session: None,
+            request_id: Some(b"abc-1"),
+            trace: TraceId::new(0xFEED),
         }
     }
 }

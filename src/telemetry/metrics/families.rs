@@ -81,6 +81,8 @@ families! {
         "Requests answered with 503 before they came to a backend: no_backend (none takes new sessions), lost_backend (the session's is gone and on_lost_backend is fail), full (the queue is, or the wait was too long).";
     ANSWERED: Counter "steadfast_l7_answered" in "requests" [listener, code]
         "Requests that came to no backend and were answered here, by the class of the status.";
+    LIMITED: Counter "steadfast_l7_limited" in "requests" [listener, by]
+        "Requests that were answered with 429 because of a limit in a time, by what it counts: client, session, header.";
 
     LISTEN_CONNECTIONS: Gauge "steadfast_listen_connections" in "connections" [listener]
         "Connections that are open.";
@@ -88,6 +90,8 @@ families! {
         "Connections that were accepted.";
     LISTEN_OVER_LIMIT: Counter "steadfast_listen_connections_over_limit" in "connections" [listener]
         "Connections that were closed at once because too many were open.";
+    LISTEN_OVER_CLIENT_LIMIT: Counter "steadfast_listen_connections_over_client_limit" in "connections" [listener]
+        "Connections that were closed at once because their client had too many.";
     LISTEN_REJECTED: Counter "steadfast_listen_requests_rejected" in "requests" [listener, reason]
         "Requests that the front door refused: malformed, slow (the head took too long), unparsed (refused by the parser behind the door).";
     DATAGRAMS: Counter "steadfast_listen_datagrams" in "datagrams" [listener, direction]
@@ -112,6 +116,9 @@ families! {
         "New sessions lately; halves in about 45 seconds.";
     BACKEND_EPOCH: Gauge "steadfast_pool_backend_epoch" in "restarts" [pool, backend]
         "How often it is known to have lost its sessions.";
+
+    WAITING_ROOM: Gauge "steadfast_pool_waiting_room_visitors" in "visitors" [pool]
+        "Visitors in the line of its waiting room, where it has one.";
 
     CHECKS: Counter "steadfast_health_checks" in "checks" [pool, backend, result]
         "Active checks: pass, page_failed (it answers, but not as expected), unreachable, untried (our own lack of descriptors or memory).";
@@ -161,6 +168,10 @@ families! {
 
     LOG_LINES: Counter "steadfast_telemetry_log_lines" in "lines" [log]
         "Lines of access logs that were written, by where they go.";
+    SPANS: Counter "steadfast_telemetry_spans" in "spans" []
+        "Spans that the collector has taken.";
+    SPANS_DROPPED: Counter "steadfast_telemetry_spans_dropped" in "spans" [reason]
+        "Spans that were dropped: full (the queue was), failed (the collector could not be reached, or did not want them).";
     LOG_DROPPED: Counter "steadfast_telemetry_log_lines_dropped" in "lines" [log, reason]
         "Lines of access logs that were dropped: full (the buffer was), failed (the destination did).";
 

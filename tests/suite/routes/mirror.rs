@@ -7,8 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::app::App;
+use crate::support::backend::Backend;
 use crate::support::balancer::{Balancer, SHARED, apps};
+use crate::support::eventually::soon;
 use crate::support::exchange::{Connection, get, request};
+use crate::support::tls::Authority;
+use crate::upstream::server;
 
 /// Gives each request that it gets; answers none unless told to.
 fn recorder(answers: bool) -> (SocketAddr, Receiver<String>) {
@@ -133,4 +137,26 @@ fn a_share_is_a_share() {
     let balancer = start(&apps, shadow, "share: 0%");
     assert_eq!(get(balancer.address, "/plain", &[]).status, 200);
     assert!(requests.recv_timeout(Duration::from_millis(200)).is_err());
+}
+
+#[test]
+fn a_copy_over_tls_trusts_whom_the_balancer_trusts() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    authority.issue("app", &["app.internal"], "app");
+    let shadow = Backend::start("shadow", server(&authority, "app", &["http/1.1"], None));
+    let (apps, mut connections) = (apps(1), 0);
+    for authority in [&other, &authority] {
+        let balancer = Balancer::configured(&format!(
+            "version: 1\nstate_dir: state\n{SHARED}server: {{ ca_file: '{}' }}\nlisteners:\n  - name: web\n    address: 127.0.0.1:0\n    \
+             routes: [ {{ pool: app, mirror: {{ pool: shadow }} }} ]\npools:\n  app: {{ backends: [ {{ id: app1, address: '{}' }} ] }}\n  \
+             shadow: {{ backends: [ {{ id: s1, address: '{}' }} ], tls: {{ sni: app.internal }} }}\n",
+            authority.path("ca.pem").display(),
+            apps[0].address,
+            shadow.address
+        ));
+        assert_eq!(get(balancer.address, "/plain", &[]).status, 200);
+        connections += 1;
+        soon("a copy is tried", || (shadow.connections() == connections).then_some(()));
+    }
+    soon("the second one arrives", || (shadow.requests() == 1).then_some(()));
 }

@@ -3,7 +3,8 @@
 use super::configuration;
 use crate::support::app::App;
 use crate::support::balancer::{Balancer, apps};
-use crate::support::exchange::{Response, get};
+use crate::support::exchange::{Connection, Response, get};
+use crate::support::http2::Http2;
 
 const ROUTES: &str = "      - match: { path: { prefix: / } }
         pool: app1
@@ -110,15 +111,15 @@ fn a_request_has_an_id_that_only_trusted_proxies_can_give() {
     );
 }
 
-#[test]
-fn our_own_answers_have_the_pages_of_the_listener() {
+#[tokio::test]
+async fn our_own_answers_have_the_pages_of_the_listener() {
     let folder = tempfile::tempdir().unwrap();
     let (page, all) = (folder.path().join("404.html"), folder.path().join("errors.txt"));
     std::fs::write(&page, "<h1>nothing here</h1>").unwrap();
     std::fs::write(&all, "later").unwrap();
     let apps = apps(1);
     let listener = format!(
-        "    error_pages: {{ 4xx: \"{}\", 5xx: \"{}\", 404: \"{}\" }}\n    headers: {{ server: Acme, via: edge }}\n",
+        "    http2: {{ cleartext: true }}\n    limits: {{ uri_bytes: 100B }}\n    error_pages: {{ 4xx: \"{}\", 5xx: \"{}\", 404: \"{}\" }}\n    headers: {{ server: Acme, via: edge }}\n",
         all.display(),
         all.display(),
         page.display()
@@ -134,6 +135,16 @@ fn our_own_answers_have_the_pages_of_the_listener() {
     assert_eq!(get(balancer.address, "/plain%00", &[]).body, "later", "400, by its class");
     let good = get(balancer.address, "/plain", &[]);
     assert_eq!((good.all("server"), good.all("via")), (vec!["Acme"], vec!["1.1 edge"]));
+    // The front door has them, too, whatever the client speaks.
+    let mut odd = Connection::open(balancer.address);
+    odd.send(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+    let refused = odd.receive().unwrap();
+    assert_eq!((refused.status, refused.body.as_str()), (400, "later"));
+    assert_eq!(refused.all("content-type"), ["text/plain; charset=utf-8"]);
+    let client = Http2::cleartext(balancer.address).await;
+    let refused = client.get(&format!("/{}", "a".repeat(200)), &[]).await.unwrap();
+    assert_eq!((refused.status, refused.body.as_str()), (414, "later"));
+    assert_eq!(refused.all("content-type"), ["text/plain; charset=utf-8"]);
     std::fs::remove_file(&page).unwrap();
     apps[0].stop();
     let gone = get(balancer.address, "/plain", &[]);

@@ -82,7 +82,7 @@ impl Syslog {
         for line in lines(bytes) {
             self.message.clear();
             self.message.extend_from_slice(self.before.as_bytes());
-            date::rfc3339(Exact::read().unix_ms, &mut self.message);
+            date::rfc3339(Exact::read().unix_ms(), &mut self.message);
             self.message.extend_from_slice(self.behind.as_bytes());
             self.message.write_all(line)?;
             outcome = self.send();

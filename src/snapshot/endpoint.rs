@@ -1,4 +1,4 @@
-//! Where alerts are posted, compiled.
+//! Where something is posted, compiled.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use http::HeaderValue;
 
 use crate::config::checked;
 
-/// A web hook.
+/// Where something is posted over HTTP.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Webhook {
+pub struct Endpoint {
     /// Whether it is spoken to over TLS.
     pub tls: bool,
     /// Its name or IP address.
@@ -23,9 +23,9 @@ pub struct Webhook {
     pub timeout: Duration,
 }
 
-impl Webhook {
-    pub(super) fn new(webhook: checked::Webhook) -> Self {
-        let checked::Webhook { tls, host, port, target, token, timeout } = webhook;
+impl Endpoint {
+    pub(super) fn new(endpoint: checked::Endpoint) -> Self {
+        let checked::Endpoint { tls, host, port, target, token, timeout } = endpoint;
         let authorization = token.and_then(|token| {
             let mut value = HeaderValue::from_bytes(&[b"Bearer ", token.0.as_slice()].concat()).ok()?;
             value.set_sensitive(true);
@@ -44,8 +44,9 @@ impl Webhook {
     }
 }
 
-impl std::fmt::Debug for Webhook {
+/// Without its path, which may be a secret.
+impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Webhook").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Endpoint").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
     }
 }

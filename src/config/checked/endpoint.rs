@@ -1,12 +1,12 @@
-//! Who is told when more sessions are lost than usual.
+//! Where something is posted.
 
 use std::time::Duration;
 
 use super::Secret;
 
-/// A web hook.
+/// Where something is posted over HTTP.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Webhook {
+pub struct Endpoint {
     /// Whether it is spoken to over TLS.
     pub tls: bool,
     /// Its name or IP address, without brackets.
@@ -21,9 +21,9 @@ pub struct Webhook {
     pub timeout: Duration,
 }
 
-impl std::fmt::Debug for Webhook {
+impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { tls, host, port, target: _, token: _, timeout } = self;
-        write!(f, "Webhook({host}:{port}, tls: {tls}, timeout: {timeout:?})")
+        write!(f, "Endpoint({host}:{port}, tls: {tls}, timeout: {timeout:?})")
     }
 }
