@@ -60,8 +60,10 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	    && target/schemathesis/bin/pip install --quiet schemathesis==$(SCHEMATHESIS); \
 	fi
 
-protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mosquitto, curl, nghttp2, gRPC, testssl.sh, slowhttptest
+protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mosquitto, dig, rsyslog, curl, nghttp2, gRPC, testssl.sh, slowhttptest
 	$(call install,pgbench,postgresql postgresql-contrib)
+	$(call install,dig,bind9-dnsutils)
+	$(call install,rsyslogd,rsyslog)
 	$(call install,mosquitto,mosquitto)
 	$(call install,mosquitto_sub,mosquitto-clients)
 	$(call install,openssl,openssl)

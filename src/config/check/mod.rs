@@ -10,6 +10,7 @@ mod alerts;
 mod buffer;
 mod compression;
 mod discovery;
+mod exchange;
 mod headers;
 mod health;
 mod layer4;
