@@ -65,8 +65,10 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 PYTHON2 ?= python2.7
 AUTOBAHN := 25.10.1
 
-protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mosquitto, curl, nghttp2, gRPC, testssl.sh, slowhttptest, Autobahn
+protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mosquitto, dig, rsyslog, curl, nghttp2, gRPC, testssl.sh, slowhttptest, Autobahn
 	$(call install,pgbench,postgresql postgresql-contrib)
+	$(call install,dig,bind9-dnsutils)
+	$(call install,rsyslogd,rsyslog)
 	$(call install,mosquitto,mosquitto)
 	$(call install,mosquitto_sub,mosquitto-clients)
 	$(call install,openssl,openssl)

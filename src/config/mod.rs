@@ -23,6 +23,7 @@ mod mask;
 mod model;
 mod network;
 mod patterns;
+mod payload;
 mod read;
 mod reference;
 mod schema;

@@ -157,6 +157,33 @@ pub(super) enum OnEmpty {
     Remove,
 }
 
+/// A type of DNS records, by its number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DnsType(pub(super) u16);
+
+/// A response code of DNS.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DnsCode(pub(super) u8);
+
+impl Words for DnsType {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("A", Self(1)),
+        ("NS", Self(2)),
+        ("CNAME", Self(5)),
+        ("SOA", Self(6)),
+        ("PTR", Self(12)),
+        ("MX", Self(15)),
+        ("TXT", Self(16)),
+        ("AAAA", Self(28)),
+        ("SRV", Self(33)),
+    ];
+}
+
+impl Words for DnsCode {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("noerror", Self(0)), ("servfail", Self(2)), ("nxdomain", Self(3)), ("refused", Self(5))];
+}
+
 impl Words for Protocol {
     const WORDS: &'static [(&'static str, Self)] =
         &[("http", Self::Http), ("tcp", Self::Tcp), ("udp", Self::Udp)];

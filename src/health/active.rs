@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::exchange::Exchange;
 use super::probe::{HttpProbe, probe_http, probe_tcp};
 use super::state::{Observation, RiseFall};
 use crate::clock::Now;
@@ -32,11 +33,14 @@ impl CheckSpec {
     /// Whether one backend is checked as another specification checks one.
     pub(super) fn is_same_for(&self, index: BackendIndex, other: &Self, other_index: BackendIndex) -> bool {
         let times = |spec: &Self| (spec.interval, spec.timeout, spec.rise, spec.fall, spec.drain_deadline);
-        let probe = |spec: &Self, index: BackendIndex| match &spec.check {
-            Check::Tcp => None,
-            Check::Http(probes) => probes.get(index.position()).cloned(),
+        let (here, there) = (index.position(), other_index.position());
+        let same = match (&self.check, &other.check) {
+            (Check::Tcp, Check::Tcp) => true,
+            (Check::Http(probes), Check::Http(others)) => probes.get(here) == others.get(there),
+            (Check::Exchange(one), Check::Exchange(others)) => one.get(here) == others.get(there),
+            (Check::Tcp | Check::Http(_) | Check::Exchange(_), _) => false,
         };
-        times(self) == times(other) && probe(self, index) == probe(other, other_index)
+        same && times(self) == times(other)
     }
 }
 
@@ -47,6 +51,8 @@ pub enum Check {
     Tcp,
     /// Sends a GET; one request for each backend, in the pool's order.
     Http(Vec<HttpProbe>),
+    /// Says something and expects something; for each backend, in the pool's order.
+    Exchange(Vec<Arc<Exchange>>),
 }
 
 /// Checks one backend for ever.
@@ -65,6 +71,10 @@ pub(super) async fn watch(pool: Arc<Pool>, index: BackendIndex, spec: Arc<CheckS
         }
         let observation = match &spec.check {
             Check::Tcp => probe_tcp(backend.address(), spec.timeout).await,
+            Check::Exchange(exchanges) => match exchanges.get(index.position()) {
+                Some(exchange) => exchange.look(backend.address(), spec.timeout).await,
+                None => Observation::PageFailed,
+            },
             Check::Http(probes) => match probes.get(index.position()) {
                 Some(probe) => {
                     let look = probe_http(backend.address(), probe, spec.timeout).await;

@@ -8,12 +8,16 @@
 
 mod active;
 mod datagram;
+mod dns;
+mod exchange;
 mod monitor;
 mod passive;
 mod probe;
 mod state;
 
 pub use active::{Check, CheckSpec};
+pub use dns::DnsQuery;
+pub use exchange::{Ask, Exchange, Expect, Over};
 pub use monitor::{Monitor, Watched};
 pub use passive::{Knock, probe_suspect};
 pub use probe::{DrainOn, HttpProbe, Look, Secure, is_our_shortage, probe_http, probe_tcp};

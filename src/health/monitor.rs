@@ -88,7 +88,7 @@ async fn upkeep(watched: Watched) {
         for index in watched.pool.indexes() {
             if is_half_open(&watched.pool, index) {
                 let hold = watched.hold.max(Duration::from_millis(100));
-                probe_suspect(Arc::clone(&watched.pool), index, hold, watched.knock).await;
+                probe_suspect(Arc::clone(&watched.pool), index, hold, watched.knock.clone()).await;
             }
         }
     }

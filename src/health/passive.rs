@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::datagram::knock_udp;
+use super::exchange::Exchange;
 use super::probe::probe_tcp;
 use super::state::Observation;
 use crate::clock::Now;
@@ -20,26 +21,28 @@ const PAUSE: Duration = Duration::from_millis(25);
 const UDP_PAUSE: Duration = Duration::from_millis(80);
 
 /// How to find out whether anybody is there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub enum Knock {
     /// By a connection.
     Tcp,
-    /// By an empty datagram: who is there is silent, and who is not is told so.
-    Udp,
+    /// By what the pool's check asks by UDP; else by an empty datagram: who is there is silent, and who is not is told so.
+    Udp(Option<Arc<Exchange>>),
 }
 
 impl Knock {
-    async fn knock(self, address: SocketAddr, left: Duration) -> Observation {
+    async fn knock(&self, address: SocketAddr, left: Duration) -> Observation {
         match self {
             Self::Tcp => probe_tcp(address, left).await,
-            Self::Udp => knock_udp(address, UDP_PAUSE.min(left)).await,
+            Self::Udp(None) => knock_udp(address, UDP_PAUSE.min(left)).await,
+            // Twice at least: a datagram may be lost.
+            Self::Udp(Some(exchange)) => exchange.look(address, (left / 2).max(UDP_PAUSE)).await,
         }
     }
 
-    fn pause(self) -> Duration {
+    fn pause(&self) -> Duration {
         match self {
             Self::Tcp => PAUSE,
-            Self::Udp => UDP_PAUSE,
+            Self::Udp(_) => UDP_PAUSE,
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::affinity::{
 use crate::clock::Now;
 use crate::config::Checked;
 use crate::config::checked;
-use crate::health::Knock;
+use crate::health::{Check, Knock, Over};
 use crate::limits::{By, Prefix, Rate, RequestLimit};
 use crate::pool::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, Limits, Pool, PoolSpec};
 use crate::route::PoolIndex;
@@ -154,9 +154,14 @@ fn served(
     let says_drain =
         matches!(&config.health.check, Some(checked::Check::Http(http)) if http.drain_on.is_some());
     let (flows, connect_timeout) = (config.affinity.clients.map(layer4::flows), config.timeouts.connect);
+    let by_udp = check.as_ref().and_then(|spec| match &spec.check {
+        Check::Exchange(exchanges) => exchanges.first().filter(|exchange| exchange.over == Over::Udp),
+        Check::Tcp | Check::Http(_) => None,
+    });
+    let udp_knock = Knock::Udp(by_udp.map(Arc::clone));
     let knock = match config.transport {
         checked::Transport::Tcp => Knock::Tcp,
-        checked::Transport::Udp => Knock::Udp,
+        checked::Transport::Udp => udp_knock.clone(),
     };
     let backends = config.backends.iter().map(|backend| backend.id.clone());
     let meter = PoolMeter::new(backends.clone(), earlier.map(|earlier| &earlier.meter));
@@ -218,6 +223,7 @@ fn served(
         flows,
         connect_timeout,
         knock,
+        udp_knock,
         room,
         meter,
     }

@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 use siphasher::sip::SipHasher24;
 
 use crate::config::checked::{self, HttpVersion};
-use crate::health::{Check, CheckSpec, DrainOn, HttpProbe, Secure};
+use crate::health::{Ask, Check, CheckSpec, DnsQuery, DrainOn, Exchange, Expect, HttpProbe, Over, Secure};
 use crate::names::ProxyVersion;
 use crate::tls::client_config;
 
@@ -112,6 +112,10 @@ pub(super) fn check_spec(check: &checked::Check, pool: &checked::Pool) -> CheckS
     CheckSpec {
         check: match check {
             checked::Check::Tcp => Check::Tcp,
+            checked::Check::Exchange(exchange) => {
+                let made = |backend| Arc::new(self::exchange(exchange, backend, hello));
+                Check::Exchange(pool.backends.iter().map(made).collect())
+            }
             checked::Check::Http(http) => {
                 Check::Http(pool.backends.iter().map(|backend| probe(http, backend)).collect())
             }
@@ -122,4 +126,33 @@ pub(super) fn check_spec(check: &checked::Check, pool: &checked::Pool) -> CheckS
         fall: health.fall,
         drain_deadline: pool.drain.deadline,
     }
+}
+
+fn exchange(exchange: &checked::Exchange, backend: &checked::Backend, hello: &[u8]) -> Exchange {
+    let over = match &exchange.over {
+        checked::Over::Tcp => Over::Tcp,
+        checked::Over::Udp => Over::Udp,
+        checked::Over::Tls { server_name } => {
+            let config = client_config(None, false, None, b"").ok().map(|mut config| {
+                config.alpn_protocols.clear();
+                Arc::new(config)
+            });
+            let name = server_name.clone().and_then(|name| ServerName::try_from(name).ok());
+            Over::Tls { config, name: name.unwrap_or_else(|| ServerName::from(backend.address.ip())) }
+        }
+    };
+    let ask = match exchange.ask.clone() {
+        checked::Ask::Nothing => Ask::Nothing,
+        checked::Ask::Bytes { send, expect: checked::Expect::Bytes(bytes) } => {
+            Ask::Bytes { send, expect: Expect::Bytes(bytes) }
+        }
+        checked::Ask::Bytes { send, expect: checked::Expect::Regex(pattern) } => {
+            Ask::Bytes { send, expect: Expect::Regex(pattern.regex) }
+        }
+        checked::Ask::Dns { name, record, codes } => {
+            DnsQuery::new(&name, record, codes).map_or(Ask::Nothing, Ask::Dns)
+        }
+    };
+    let greeting = if over == Over::Udp { Vec::new() } else { hello.to_vec() };
+    Exchange { over, greeting, ask }
 }

@@ -65,7 +65,7 @@ impl Snapshot {
             pool: Arc::clone(&served.pool),
             check: served.check.clone(),
             hold: served.policy.suspect_hold,
-            knock: served.knock,
+            knock: served.knock.clone(),
         };
         self.pools.iter().map(watched).collect()
     }
@@ -183,6 +183,8 @@ pub struct ServedPool {
     pub connect_timeout: Duration,
     /// How a suspect backend is probed when nobody else has found it suspect.
     pub knock: Knock,
+    /// The same where UDP has found it suspect.
+    pub udp_knock: Knock,
     /// What its requests came to.
     pub meter: PoolMeter,
 }

@@ -15,7 +15,7 @@ use crate::support::layer4::Layer4;
 use crate::support::ports::Port;
 
 /// A server as a child process; killed when dropped.
-struct Server {
+pub(crate) struct Server {
     name: String,
     port: Port,
     child: Option<Child>,
@@ -23,25 +23,29 @@ struct Server {
 }
 
 impl Server {
-    fn start(name: &str, command: impl Fn(SocketAddr) -> Command + 'static) -> Self {
+    pub(crate) fn start(name: &str, command: impl Fn(SocketAddr) -> Command + 'static) -> Self {
         let mut server =
             Self { name: name.to_owned(), port: Port::reserve(), child: None, command: Box::new(command) };
         server.restart();
         server
     }
 
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
         self.port.address()
     }
 
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         let mut command = (self.command)(self.address());
         self.child =
             Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         until("it accepts", || TcpStream::connect(self.address()).is_ok());
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -59,7 +63,7 @@ impl Drop for Server {
     }
 }
 
-fn until(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     for _ in 0..6000 {
         if so() {
             return;
@@ -69,7 +73,7 @@ fn until(what: &str, mut so: impl FnMut() -> bool) {
     panic!("waited in vain: {what}");
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

@@ -1,9 +1,10 @@
 //! Health: at most one active check, which ends before the next one starts.
 
+use super::exchange::{dialogue, dns as dns_query, tls_dialogue, udp_dialogue};
 use super::{Surroundings, count};
-use crate::config::checked::{Check, DrainOn, Health, HttpCheck, Passive};
+use crate::config::checked::{Ask, Check, DrainOn, Exchange, Health, HttpCheck, Over, Passive};
 use crate::config::collections::OneOrMany;
-use crate::config::model::{self, TcpCheck};
+use crate::config::model::{self, Switched};
 use crate::config::network::StatusRange;
 use crate::config::read::Spanned;
 use crate::config::report::{Code, Place};
@@ -21,21 +22,9 @@ pub(super) fn health(health: Spanned<model::Health>, around: &Surroundings<'_>) 
         let message = format!("`timeout` ({timeout}) is longer than `interval` ({interval})");
         around.error(Code::Conflict, place, message, "a check has to end before the next one starts");
     }
-    let tcp = health.tcp.get().is_some_and(|TcpCheck(on)| *on);
-    if tcp && matches!(health.http.get(), Some(Some(_))) {
-        let help = "keep `http`, which sees more, or `tcp`";
-        around.error(Code::Conflict, &health.tcp.place, "a pool has one check: `http` or `tcp`", help);
-    }
-    let http = match health.http.value {
-        Some(Some(http)) => http_check(http, &health.http.place, around).map(Some),
-        Some(None) => Some(None),
-        None => None,
-    };
+    let check = check(health.http, health.tcp, health.tls, health.udp, health.dns, around);
     Some(Health {
-        check: match http? {
-            Some(http) => Some(Check::Http(http)),
-            None => health.tcp.value?.0.then_some(Check::Tcp),
-        },
+        check: check?,
         interval: health.interval.value?.0,
         timeout: health.timeout.value?.0,
         rise: count(health.rise.value?),
@@ -44,6 +33,58 @@ pub(super) fn health(health: Spanned<model::Health>, around: &Surroundings<'_>) 
         passive: passive(health.passive)?,
         slow_start: health.slow_start.value?.0,
     })
+}
+
+/// The one check of a pool, if it has one.
+#[expect(clippy::option_option, reason = "two different absences")]
+fn check(
+    http: Spanned<Option<model::HttpCheck>>,
+    tcp: Spanned<Switched<model::Dialogue>>,
+    tls: Spanned<Switched<model::TlsDialogue>>,
+    udp: Spanned<Option<model::Dialogue>>,
+    dns: Spanned<Option<model::DnsCheck>>,
+    around: &Surroundings<'_>,
+) -> Option<Option<Check>> {
+    let kinds = [
+        (matches!(http.get(), Some(Some(_))), &http.place),
+        (matches!(tcp.get(), Some(Switched::On | Switched::Keys(_))), &tcp.place),
+        (matches!(tls.get(), Some(Switched::On | Switched::Keys(_))), &tls.place),
+        (matches!(udp.get(), Some(Some(_))), &udp.place),
+        (matches!(dns.get(), Some(Some(_))), &dns.place),
+    ];
+    let mut said = kinds.iter().filter(|(said, _)| *said).map(|(_, place)| *place);
+    if let (Some(first), Some(second)) = (said.next(), said.next()) {
+        let message = format!("a pool has one check: `{}` or `{}`", first.name(), second.name());
+        let help = "keep the one that sees more of what clients need";
+        around.error(Code::Conflict, second, message, help);
+    }
+    let exchange = |over, ask| Check::Exchange(Exchange { over, ask });
+    let http = match http.value? {
+        Some(check) => Some(Check::Http(http_check(check, &http.place, around)?)),
+        None => None,
+    };
+    let tcp = match tcp.value? {
+        Switched::Off => None,
+        Switched::On => Some(Check::Tcp),
+        Switched::Keys(keys) => match dialogue(keys, &tcp.place, around)? {
+            None => Some(Check::Tcp),
+            Some(ask) => Some(exchange(Over::Tcp, ask)),
+        },
+    };
+    let tls = match tls.value? {
+        Switched::Off => None,
+        Switched::On => Some(exchange(Over::Tls { server_name: None }, Ask::Nothing)),
+        Switched::Keys(keys) => Some(Check::Exchange(tls_dialogue(keys, &tls.place, around)?)),
+    };
+    let udp = match udp.value? {
+        Some(keys) => Some(exchange(Over::Udp, udp_dialogue(keys, &udp.place, around)?)),
+        None => None,
+    };
+    let dns = match dns.value? {
+        Some(query) => Some(exchange(Over::Udp, dns_query(query, around)?)),
+        None => None,
+    };
+    Some(http.or(tcp).or(tls).or(udp).or(dns))
 }
 
 fn http_check(http: model::HttpCheck, place: &Place, around: &Surroundings<'_>) -> Option<HttpCheck> {

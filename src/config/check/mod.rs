@@ -11,6 +11,7 @@ mod buffer;
 mod compression;
 mod discovery;
 mod endpoint;
+mod exchange;
 mod headers;
 mod health;
 mod layer4;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Pattern;
+
 /// How backends are watched.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Health {
@@ -30,6 +32,63 @@ pub enum Check {
     Tcp,
     /// A GET is answered with an expected status.
     Http(HttpCheck),
+    /// Something is said, and something expected.
+    Exchange(Exchange),
+}
+
+/// Something that is said to a backend, and what is expected of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// By what it is reached.
+    pub over: Over,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// By what a check reaches a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// TCP.
+    Tcp,
+    /// TLS.
+    Tls {
+        /// The server that is asked for; `None`: the backend's address.
+        server_name: Option<String>,
+    },
+    /// UDP.
+    Udp,
+}
+
+/// What a check asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Nothing: a connection is enough.
+    Nothing,
+    /// Bytes.
+    Bytes {
+        /// What is sent; may be nothing.
+        send: Vec<u8>,
+        /// What has to come.
+        expect: Expect,
+    },
+    /// A query of DNS.
+    Dns {
+        /// The name.
+        name: String,
+        /// The type of its records.
+        record: u16,
+        /// Good response codes. Default 0.
+        codes: Vec<u8>,
+    },
+}
+
+/// What has to be in an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// These bytes, anywhere.
+    Bytes(Vec<u8>),
+    /// All that has come matches.
+    Regex(Pattern),
 }
 
 /// A GET that is to be answered with an expected status.

@@ -32,7 +32,7 @@ pub use self::buffer::{Buffer, RequestBuffer};
 pub use self::compression::{Coding, Compression};
 pub use self::endpoint::Endpoint;
 pub use self::headers::{ErrorPage, ForwardedBy, Headers};
-pub use self::health::{Check, DrainOn, Health, HttpCheck, Passive};
+pub use self::health::{Ask, Check, DrainOn, Exchange, Expect, Health, HttpCheck, Over, Passive};
 pub use self::layer4::{ClientName, Clients, DatagramRate, Layer4, Tcp, TlsRoute, Transport, Udp};
 pub use self::limits::{ClientPrefix, LimitBy, RequestLimit};
 pub use self::listener::{Http2, Listener, ListenerLimits, ListenerTimeouts, ListenerTls};

@@ -91,6 +91,8 @@ pub struct Pattern {
     pub regex: Regex,
 }
 
+impl Eq for Pattern {}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text

@@ -6,18 +6,27 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::config::collections::OneOrMany;
 use crate::config::network::StatusRange;
-use crate::config::read::{Cursor, Keys, Known, Read, Refused, keys, later};
+use crate::config::patterns::Pattern;
+use crate::config::payload::Payload;
+use crate::config::read::{Cursor, Read, keys, later};
 use crate::config::text::{HeaderName, Host, RequestPath, Switch, Text};
 use crate::config::units::{Time, TimeOrZero, Whole};
-use crate::config::words::{ExistingSessions, Word};
+use crate::config::words::{DnsCode, DnsType, ExistingSessions, Word};
 
 keys! {
     /// How backends are watched.
     struct Health {
         /// Check by a GET that is to be answered with an expected status; null: none.
         http: Option<HttpCheck> = "null",
-        /// Check that a TCP connection is accepted: `true` or `{}`. Either this or `http`.
-        tcp: TcpCheck = "false",
+        /// Check that a TCP connection is accepted: `true`; or, with keys, what is answered there. One of `http`, `tcp`, `tls`, `udp` and
+        /// `dns`.
+        tcp: Switched<Dialogue> = "false",
+        /// Check that a TLS handshake is completed, with any certificate: `true`; or, with keys, what is answered then.
+        tls: Switched<TlsDialogue> = "false",
+        /// Check what is answered to a datagram; null: none.
+        udp: Option<Dialogue> = "null",
+        /// Check that a query of DNS is answered, by UDP; null: none.
+        dns: Option<DnsCheck> = "null",
         /// From the start of one check to the next.
         interval: Time = "2s",
         /// For one check, whole; not longer than `interval`.
@@ -33,7 +42,7 @@ keys! {
         /// How long a backend that came up takes to reach its full share of new sessions; `0s`: at once.
         slow_start: TimeOrZero = "0s",
     }
-    refused [later("grpc"), later("exec"), later("tls")]
+    refused [later("grpc"), later("exec")]
 }
 
 keys! {
@@ -74,34 +83,74 @@ keys! {
     }
 }
 
-/// Whether connections are checked: `true`, or an empty mapping, which later releases may give keys.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::config) struct TcpCheck(pub(in crate::config) bool);
-
-impl Keys for TcpCheck {
-    const KNOWN: &'static [Known] = &[];
-    const REFUSED: &'static [Refused] = &[later("port"), later("send"), later("expect")];
+keys! {
+    /// What is said to a backend, and what has to come back.
+    struct Dialogue {
+        /// What is sent: text, or `hex:` and two digits for each byte; null: nothing.
+        send: Option<Payload> = "null",
+        /// What has to be in the answer, written the same way; null: anything.
+        expect: Option<Payload> = "null",
+        /// Instead: this regular expression matches all of the answer.
+        regex: Option<Pattern> = "null",
+    }
+    refused [later("port")]
 }
 
-impl Read for TcpCheck {
-    fn read(cursor: &Cursor<'_>) -> Option<Self> {
-        if cursor.is_mapping() {
-            return cursor.known_keys::<Self>().map(|_| Self(true));
-        }
-        Switch::read(cursor).map(|Switch(on)| Self(on))
+keys! {
+    /// The same over TLS.
+    struct TlsDialogue {
+        /// The server that is asked for; null: the backend's address.
+        server_name: Option<Host> = "null",
+        /// What is sent: text, or `hex:` and two digits for each byte; null: nothing.
+        send: Option<Payload> = "null",
+        /// What has to be in the answer, written the same way; null: anything.
+        expect: Option<Payload> = "null",
+        /// Instead: this regular expression matches all of the answer.
+        regex: Option<Pattern> = "null",
+    }
+    refused [later("port"), later("verify")]
+}
+
+keys! {
+    /// A query of DNS that is to be answered.
+    struct DnsCheck {
+        /// The name that is asked for; `.` is the root.
+        name: Text,
+        /// The type of its records.
+        record: Word<DnsType> = "A",
+        /// Good response codes, one or a list.
+        expect: OneOrMany<Word<DnsCode>> = "[noerror]",
     }
 }
 
-impl JsonSchema for TcpCheck {
+/// Off, on, or on with keys.
+#[derive(Clone, Debug)]
+pub(in crate::config) enum Switched<K> {
+    Off,
+    On,
+    Keys(K),
+}
+
+impl<K: Read> Read for Switched<K> {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        if cursor.is_mapping() {
+            return K::read(cursor).map(Self::Keys);
+        }
+        Switch::read(cursor).map(|Switch(on)| if on { Self::On } else { Self::Off })
+    }
+}
+
+impl<K: JsonSchema> JsonSchema for Switched<K> {
     fn inline_schema() -> bool {
         true
     }
 
     fn schema_name() -> Cow<'static, str> {
-        "TcpCheck".into()
+        format!("Switched_{}", K::schema_name()).into()
     }
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [{ "type": "boolean" }, { "type": "object", "maxProperties": 0 }] })
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let keys = generator.subschema_for::<K>();
+        json_schema!({ "anyOf": [{ "type": "boolean" }, keys] })
     }
 }

@@ -13,7 +13,7 @@ use super::session::{Kept, Session};
 use super::upstream::Upstream;
 use crate::affinity::{Flow, Origin, Refusal};
 use crate::clock::{Now, Stamp};
-use crate::health::{self, Knock};
+use crate::health;
 use crate::l4::choose::{admit, settle};
 use crate::l4::connect::suspect;
 use crate::l4::running::{Moved, Running};
@@ -99,7 +99,7 @@ pub(super) async fn begin(
         && let Some(index) = pool.find(stay.backend.as_str())
     {
         served.meter.try_failed(index, FailedTry::Connect);
-        suspect(served, index, Knock::Udp);
+        suspect(served, index, served.udp_knock.clone());
         if past.refusals > served.retries.attempts {
             return Err(NoStay::Unwanted(stay.backend.clone()));
         }
@@ -176,7 +176,7 @@ fn failed(
     let ours = health::is_our_shortage(&source);
     if !ours {
         served.meter.try_failed(index, FailedTry::Connect);
-        suspect(served, index, Knock::Udp);
+        suspect(served, index, served.udp_knock.clone());
     }
     if ours || past.refusals > served.retries.attempts {
         return Err(NoStay::Failed { backend: backend.id().clone(), source });
