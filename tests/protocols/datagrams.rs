@@ -49,7 +49,7 @@ fn dig(from: Ipv4Addr, to: SocketAddr) -> String {
         .output()
         .unwrap();
     let answer = said(&output).trim().to_owned();
-    answer.strip_prefix("127.0.0.").map_or(answer.clone(), |n| format!("dns{n}"))
+    answer.strip_prefix("127.0.0.").map_or_else(|| answer.clone(), |n| format!("dns{n}"))
 }
 
 #[test]
