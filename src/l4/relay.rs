@@ -129,7 +129,8 @@ impl Direction {
             count(moved, written);
             self.left.extend_from_slice(bytes.get(written..).unwrap_or_default());
             if read == COPIED {
-                self.pipe = Some(Pipe::take()?);
+                // Where descriptors have run out, copying goes on.
+                self.pipe = Pipe::take().ok();
             }
             Ok(read)
         })
