@@ -132,26 +132,17 @@ impl Steadfast {
             let facts = ListenerFacts { name: name.clone(), index, acceptance, clients, buffers, pages };
             let facts = Arc::new(facts);
             let gate = |facts| Arc::new(Gate::new(facts, &current, &counts, &ties));
+            let bare = |speaks| {
+                BoundListener::without_door(name.clone(), address, speaks, Arc::clone(&facts.clients))
+            };
             let socket = match sockets {
                 Sockets::Udp(sockets) => {
-                    let speaks = Speaks::Udp;
-                    bound.push(BoundListener::without_door(
-                        name,
-                        address,
-                        speaks,
-                        Arc::clone(&facts.clients),
-                    ));
+                    bound.push(bare(Speaks::Udp));
                     udp.push((sockets, gate(facts)));
                     continue;
                 }
                 Sockets::Tcp(socket) if listener.layer4.is_some() => {
-                    let speaks = Speaks::Tcp;
-                    bound.push(BoundListener::without_door(
-                        name,
-                        address,
-                        speaks,
-                        Arc::clone(&facts.clients),
-                    ));
+                    bound.push(bare(Speaks::Tcp));
                     tcp.push((socket, gate(facts)));
                     continue;
                 }
