@@ -37,6 +37,9 @@ mod cli;
 #[path = "suite/config.rs"]
 mod config;
 #[cfg(test)]
+#[path = "suite/conformance/mod.rs"]
+mod conformance;
+#[cfg(test)]
 #[path = "suite/control.rs"]
 mod control;
 #[cfg(test)]

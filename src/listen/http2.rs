@@ -236,12 +236,20 @@ fn judge(head: &RequestHeader, limits: &HeadLimits) -> Result<(), Rejection> {
     if head.headers.len() > limits.fields {
         return Err(Rejection::FieldsTooLarge);
     }
+    // The parser has judged everything else that RFC 9113 section 8.2.1 asks for.
+    if head.headers.values().any(|value| has_blank_ends(value.as_bytes())) {
+        return Err(Rejection::Malformed("a field value begins or ends with a blank"));
+    }
     let length = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let length = length.and_then(|length| length.trim().parse::<u64>().ok());
     match (length, limits.body_bytes) {
         (Some(length), Some(limit)) if length > limit => Err(Rejection::BodyTooLarge),
         _ => Ok(()),
     }
+}
+
+fn has_blank_ends(value: &[u8]) -> bool {
+    matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
 }
 
 /// The head of a refusal, and all of it where there is no page.
