@@ -64,7 +64,8 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	    && target/schemathesis/bin/pip install --quiet schemathesis==$(SCHEMATHESIS); \
 	fi
 
-# The suite is written for Python 2, which Debian no longer has.
+# Written for Python 2, which Debian no longer has: of the protocol tests, this one alone is no part of CI. The same cases, as far as they are a
+# balancer's, are in tests/data/websocket.
 PYTHON2 ?= python2.7
 AUTOBAHN := 25.10.1
 
