@@ -96,7 +96,9 @@ impl Flow {
         match policy.mode {
             Mode::Bind => {}
             Mode::Hash => return to_successor(pool, key, Reason::Hash, at),
-            Mode::None => return to(pool.place(at.draw, at.now, at.draw), Reason::New),
+            Mode::None => {
+                return to_newcomers_choice(pool, at.draw, pool.place(at.draw, at.now, at.draw), at);
+            }
         }
         let Some(home) = policy.learned.find(&self.0, at.now) else {
             return self.first_choice(policy, pool, at);
@@ -128,11 +130,7 @@ impl Flow {
                 remembered.or_else(|| pool.place(key, at.now, at.draw))
             }
         };
-        match choice {
-            Some(_) => to(choice, Reason::New),
-            // Nobody is up, but somebody may be: that is worth a wait.
-            None => to_successor(pool, key, Reason::New, at),
-        }
+        to_newcomers_choice(pool, key, choice, at)
     }
 
     /// Remembers a choice whose connection is about to be made, so that parallel ones agree.
@@ -182,6 +180,14 @@ impl Flow {
             }
             Reason::Route | Reason::LbCookie | Reason::Learned | Reason::Conflict | Reason::Hash => kept,
         }
+    }
+}
+
+/// To the backend that was chosen for a new client. Where nobody is up, but somebody may be, that is worth a wait.
+fn to_newcomers_choice(pool: &Pool, key: u64, choice: Option<BackendIndex>, at: Circumstance) -> Verdict {
+    match choice {
+        Some(_) => to(choice, Reason::New),
+        None => to_successor(pool, key, Reason::New, at),
     }
 }
 
