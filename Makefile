@@ -72,6 +72,7 @@ AUTOBAHN := 25.10.1
 protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mosquitto, dig, rsyslog, curl, nghttp2, gRPC, testssl.sh, slowhttptest, Autobahn
 	$(call install,pgbench,postgresql postgresql-contrib)
 	$(call install,dig,bind9-dnsutils)
+	$(call install,ip,iproute2)
 	$(call install,rsyslogd,rsyslog)
 	$(call install,mosquitto,mosquitto)
 	$(call install,mosquitto_sub,mosquitto-clients)
