@@ -121,7 +121,7 @@ mod attacks {
         ];
         for (name, mode, path) in modes {
             let (mut took, mut kib) = (Took::default(), 0);
-            let mut round = |round| {
+            let round = |round| {
                 let mut attacker = attack(mode, &format!("http://{}{path}", program.address));
                 let attackers = settle(&app, &program);
                 took.measure([&program, &beside]);

@@ -13,7 +13,7 @@ use super::arrive::{client, is_misdirected, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
 use super::wait::{self, Turn};
-use super::{ahead, limit, mirror, reply, request_id, routed, span, split, trace};
+use super::{limit, mirror, reply, request_id, routed, span, split, trace};
 use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Refused, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
@@ -42,7 +42,6 @@ pub(super) async fn choose(
     if let Some(wait) = limit::before_the_route(listener(ctx), client, headers, ctx.arrived) {
         return reply::too_many(session, ctx, limit::seconds(wait)).await;
     }
-    ahead::read_ahead(session, ctx).await?;
     let (served, named) = match ask_hooks(proxy, session, ctx, client) {
         Ok(Asked::Go(served, named)) => (served, named),
         Ok(Asked::Answer(answer)) => return reply::hook_answer(session, answer).await,

@@ -1,5 +1,5 @@
 //! RFC 9113 (HTTP/2) and RFC 7541 (HPACK), section by section: what a client sends, and what it has to get for it. Each case has a connection of
-//! its own, in cleartext and over TLS.
+//! its own, in cleartext, over TLS, and with buffers for slow clients.
 //!
 //! Where the RFC leaves a choice, what we do is expected: closing where a stream's error would do, for instance (RFC 9113 section 5.4.2).
 
@@ -247,26 +247,32 @@ fn field(name: &str, value: &str) -> Vec<u8> {
     [vec![0], text(name), text(value)].concat()
 }
 
-/// Runs them all over both kinds of connection.
+/// Runs them all in cleartext, over TLS, and with buffers.
 fn run(cases: &[Case]) {
     let (apps, authority): (Vec<App>, _) = (apps(1), Authority::new());
     let site = authority.issue("site", &["app.test"], "site");
     let clear = Balancer::start(&apps, SHARED, "    http2: { cleartext: true }\n", "");
     let tls = Balancer::start(&apps, SHARED, &format!("    tls: {{ certificates: [ {{ {site} }} ] }}\n"), "");
+    let buffers = "    http2: { cleartext: true }\n    buffer: { request: {}, response: 1MiB }\n";
+    let buffered = Balancer::start(&apps, SHARED, buffers, "");
     let client = Arc::new(authority.client(&["h2"], None));
     let mut differ = Vec::new();
     for case in cases {
-        for (address, tls) in [(clear.address, None), (tls.address, Some(&client))] {
+        let ways = [
+            ("cleartext", clear.address, None),
+            ("TLS", tls.address, Some(&client)),
+            ("buffers", buffered.address, None),
+        ];
+        for (over, address, tls) in ways {
             let mut peer = Peer::open(address, tls);
             (case.send)(&mut peer);
             let outcome = peer.outcome(case.expected);
             if outcome != case.differs.unwrap_or(case.expected) {
-                let over = if tls.is_some() { "TLS" } else { "cleartext" };
                 let Case { section, what, expected, differs, .. } = case;
                 differ
                     .push(format!("{section} {what}, {over}: {outcome:?}, not {expected:?} or {differs:?}"));
             }
         }
     }
-    assert!(differ.is_empty(), "of {} cases: {differ:#?}", 2 * cases.len());
+    assert!(differ.is_empty(), "of {} cases: {differ:#?}", 3 * cases.len());
 }
