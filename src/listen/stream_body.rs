@@ -38,7 +38,8 @@ impl<'s> StreamBody<'s> {
             self.pace.waits(Now::read().monotonic_ms);
         }
         let frame = self.session.read_body_bytes().await;
-        let Some(data) = frame.map_err(|_| io::Error::from(io::ErrorKind::ConnectionAborted))? else {
+        let Some(data) = frame.map_err(|error| io::Error::new(io::ErrorKind::ConnectionAborted, error))?
+        else {
             return Ok(None);
         };
         if self.slowest > 0 {
