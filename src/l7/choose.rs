@@ -58,6 +58,10 @@ pub(super) async fn choose(
                 Err(code) => return reply::own(session, ctx, code).await,
             };
             ctx.route = Some(Arc::clone(&route));
+            let headers = &session.req_header().headers;
+            if let Some(wait) = limit::on_the_route(listener(ctx), &route, client, headers, ctx.arrived) {
+                return reply::too_many(session, ctx, limit::seconds(wait)).await;
+            }
             match &route.action {
                 Action::Pool(index) => match ctx.snapshot.pool(*index).map(Arc::clone) {
                     Some(served) => alone(session, ctx, served, client, named.as_ref()).await,
@@ -86,7 +90,7 @@ pub(super) async fn choose(
         Err(Unserved { pool: None, refusal }) => return reply::unavailable(session, ctx, refusal).await,
     };
     count_faults(&served, &evidence);
-    if let Some(wait) = limit::by_session(listener(ctx), &evidence, ctx.arrived) {
+    if let Some(wait) = limit::by_session(listener(ctx), ctx.route.as_deref(), &evidence, ctx.arrived) {
         return reply::too_many(session, ctx, limit::seconds(wait)).await;
     }
     let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);
