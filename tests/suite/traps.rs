@@ -1,7 +1,7 @@
 //! Where HTTP libraries bite proxies: interim answers, trailers, bodies that are sent again, half-closed connections, pipelines,
 //! upgrades, and streams of HTTP/2. What the other files have a test of is not repeated here.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +13,8 @@ use crate::support::backend::{Backend, Spoken};
 use crate::support::balancer::{Balancer, SHARED, apps, configuration};
 use crate::support::exchange::{Connection, get, request};
 use crate::support::http2::{Http2, receive};
+use crate::support::tls::Authority;
+use crate::upstream::server;
 
 /// A backend of HTTP/1 whose connections this does; `turn` counts them from 0.
 fn raw_backend(talk: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> (SocketAddr, Arc<AtomicUsize>) {
@@ -30,7 +32,7 @@ fn raw_backend(talk: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> (Sock
 }
 
 /// Reads until this has come; gives all of it, or what came before the end.
-fn read_until(connection: &mut TcpStream, end: &[u8]) -> Vec<u8> {
+fn read_until(connection: &mut impl Read, end: &[u8]) -> Vec<u8> {
     let (mut all, mut buffer) = (Vec::new(), [0; 8192]);
     while !all.windows(end.len()).any(|window| window == end) {
         match connection.read(&mut buffer) {
@@ -271,18 +273,33 @@ fn who_waits_to_be_asked_for_a_body_gets_through_to_a_backend_that_never_asks() 
 
 #[tokio::test]
 async fn what_a_backend_may_have_done_is_not_done_again() {
-    // It reads the request, and answers with what is no HTTP/2 (Pingora's issue 979).
-    let (address, connections) = raw_backend(|_, mut connection| {
-        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-        let _ = connection.write_all(&settings);
+    // It reads the request, and answers with what is no HTTP/2 (Pingora's issue 979). Pingora would try again where HTTP/1 could be
+    // spoken instead.
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const SETTINGS_ON_A_STREAM: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 1];
+    let authority = Authority::new();
+    authority.issue("app", &["app.internal"], "app");
+    let tls = server(&authority, "app", &["h2", "http/1.1"], None).tls.unwrap();
+    let (address, connections) = raw_backend(move |_, connection| {
+        let session = rustls::ServerConnection::new(Arc::clone(&tls)).unwrap();
+        let mut connection = rustls::StreamOwned::new(session, connection);
+        let _ = connection.write_all(&SETTINGS);
         read_until(&mut connection, b"do it");
-        let _ = connection.write_all(&[0xFF; 64]);
+        let _ = connection.write_all(&SETTINGS_ON_A_STREAM);
         let _ = connection.read(&mut [0; 64]);
     });
-    let balancer = before(address, CLEARTEXT, "    http: { version: h2 }\n    retries: { attempts: 3 }\n");
-    let client = Http2::cleartext(balancer.address).await;
-    let answer = client.post("/", &[], b"do it").await.unwrap();
-    assert_eq!((answer.status, connections.load(Ordering::SeqCst)), (502, 1), "{answer:?}");
+    let ca = authority.path("ca.pem").display().to_string();
+    for version in ["h2", "auto"] {
+        let pool = format!(
+            "    tls: {{ sni: app.internal, ca: {ca} }}\n    http: {{ version: {version} }}\n    retries: {{ attempts: 3 }}\n"
+        );
+        let balancer = before(address, CLEARTEXT, &pool);
+        let client = Http2::cleartext(balancer.address).await;
+        let earlier = connections.load(Ordering::SeqCst);
+        let answer = client.post("/", &[], b"do it").await.unwrap();
+        let tries = connections.load(Ordering::SeqCst) - earlier;
+        assert_eq!((answer.status, tries), (502, 1), "{version}: {answer:?}");
+    }
 }
 
 #[test]
