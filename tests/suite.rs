@@ -106,6 +106,9 @@ mod metrics;
 #[path = "suite/privileges.rs"]
 mod privileges;
 #[cfg(test)]
+#[path = "suite/quic.rs"]
+mod quic;
+#[cfg(test)]
 #[path = "suite/reload.rs"]
 mod reload;
 #[cfg(test)]

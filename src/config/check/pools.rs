@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::layer4::Layer4Pools;
-use super::{Surroundings, affinity, all, count, discovery, health, pool_tls, size, waiting_room};
+use super::{Surroundings, affinity, all, count, discovery, health, pool_tls, quic, size, waiting_room};
 use crate::config::checked::{
     Backend, BackendState, Balance, Drain, Pool, PoolLimits, PoolTimeouts, Retries,
 };
@@ -61,12 +61,14 @@ fn pool(
         waiting_room,
         proxy_protocol,
         source,
+        quic,
         removal,
         drain,
     } = pool;
     affinity::backends_suit_route_suffix(&affinity, &backends, around);
     affinity::discovery_suits_route_suffix(&affinity, &discovery, around);
     let discovered = discovery.value.as_ref().is_none_or(Option::is_some);
+    let connection_ids = quic::connection_ids(quic, &backends, discovered, around);
     let backends = self::backends(backends, discovered, around);
     let discovery = discovery::discovery(discovery, around);
     let transport = layer4.transport(&name);
@@ -89,6 +91,7 @@ fn pool(
         http: http?,
         proxy_protocol: proxy_protocol.value?.map(|Word(version)| version),
         source: source.value?.0,
+        connection_ids: connection_ids?,
         timeouts: self::timeouts(timeouts)?,
         retries: self::retries(retries)?,
         limits: self::limits(limits)?,

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Affinity, Discovery, Drain, Health, HttpVersion, PoolTls, Removal, Transport, WaitingRoom};
+use super::{
+    Affinity, ConnectionIdForm, Discovery, Drain, Health, HttpVersion, PoolTls, Removal, Transport,
+    WaitingRoom,
+};
 use crate::names::{BackendId, PoolName, ProxyVersion};
 
 /// Backends that serve the same application.
@@ -33,6 +36,8 @@ pub struct Pool {
     pub proxy_protocol: Option<ProxyVersion>,
     /// The address that connections of layer 4 come from.
     pub source: ConnectsFrom,
+    /// What connection ids of QUIC say of backends, config ids unique; empty: nothing.
+    pub connection_ids: Vec<ConnectionIdForm>,
     /// Bounds on how long a backend may take.
     pub timeouts: PoolTimeouts,
     /// When a request is tried again.

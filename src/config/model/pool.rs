@@ -1,6 +1,6 @@
 //! `pools`: backends that serve the same application.
 
-use super::{Affinity, Discovery, Health, PoolHttp, PoolTls, WaitingRoom};
+use super::{Affinity, Discovery, Health, PoolHttp, PoolTls, Quic, WaitingRoom};
 use crate::config::checked::{Algorithm, BackendState, ConnectsFrom, Removal};
 use crate::config::collections::OneOrMany;
 use crate::config::network::Address;
@@ -34,6 +34,8 @@ keys! {
         /// The address that connections of layer 4 come from: `balancer`: its own; `client`: the client's, as behind a classic
         /// balancer. That takes CAP_NET_ADMIN, and a network where what backends answer comes back here.
         source: Word<ConnectsFrom> = "balancer",
+        /// QUIC, in pools of UDP: how a client that changes its network stays with its backend; null: by its address alone.
+        quic: Option<Quic> = "null",
         /// Bounds on how long a backend may take.
         timeouts: PoolTimeouts = "{}",
         /// When a request is tried again.

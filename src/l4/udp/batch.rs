@@ -42,6 +42,21 @@ impl<'b> Datagrams<'b> {
         (count > 0).then(|| Self { bytes: self.bytes.get(..end).unwrap_or_default(), ..self })
     }
 
+    /// In runs of those of which `of` gives the same.
+    pub(super) fn alike<T: PartialEq>(self, of: impl Fn(&'b [u8]) -> T) -> impl Iterator<Item = (T, Self)> {
+        let mut rest = Some(self);
+        std::iter::from_fn(move || {
+            let these = rest.take()?;
+            let mut each = these.each();
+            let first = of(each.next()?);
+            let others = each.take_while(|datagram| of(datagram) == first).count();
+            let run = these.first(1 + others)?;
+            let behind = these.bytes.get(run.bytes.len()..).filter(|behind| !behind.is_empty());
+            rest = behind.map(|bytes| Self { bytes, ..these });
+            Some((first, run))
+        })
+    }
+
     /// One by one.
     pub(super) fn each(self) -> impl Iterator<Item = &'b [u8]> {
         // Of nothing there are no chunks.
@@ -212,7 +227,17 @@ mod tests {
         assert_eq!(each(all.first(2).unwrap()), [b"aa", b"bb"]);
         assert_eq!(each(all.first(9).unwrap()).len(), 3);
         assert!(all.first(0).is_none());
+        let runs = |bytes: &'static [u8]| {
+            let all = Datagrams { bytes, stride: 2, ecn: None };
+            all.alike(|datagram| datagram[0]).map(|(_, run)| run.bytes).collect::<Vec<_>>()
+        };
+        assert_eq!(runs(b"abacbabbc"), [&b"abac"[..], b"babb", b"c"]);
+        assert_eq!(runs(b"abacada"), [b"abacada"]);
         let empty = Datagrams::one(b"", None);
+        assert_eq!(
+            empty.alike(<[u8]>::len).map(|(length, run)| (length, run.count())).collect::<Vec<_>>(),
+            [(0, 1)]
+        );
         assert_eq!((empty.count(), each(empty)), (1, vec![&b""[..]]));
         assert_eq!(each(empty.first(1).unwrap()), [b""]);
     }

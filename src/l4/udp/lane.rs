@@ -18,9 +18,12 @@ use super::relay::{self, keep};
 use super::session::{Kept, Session};
 use super::sessions::{Key, Sessions};
 use super::stay::{Stay, served_by};
+use crate::affinity::ConnectionIds;
 use crate::clock::Now;
 use crate::l4::gate::Gate;
 use crate::listen::Accepting;
+use crate::names::BackendTag;
+use crate::pool::Pool;
 use crate::snapshot::ServedUdp;
 
 /// From one look to the next whether the last session has ended.
@@ -111,7 +114,7 @@ impl Lane {
 
     fn receive(self: &Rc<Self>, newcomers: bool) {
         let snapshot = self.gate.current.load();
-        let Some((listener, _)) = served_by(self, &snapshot) else { return };
+        let Some((listener, served)) = served_by(self, &snapshot) else { return };
         let batch = Rc::clone(&self.batch);
         let mut batch = batch.borrow_mut();
         let received =
@@ -123,26 +126,34 @@ impl Lane {
         }
         let now = Now::read();
         for (origin, datagrams) in batch.received() {
-            self.arrived(origin, datagrams, listener, newcomers, now);
+            let counts = &self.gate.counts.datagrams;
+            counts.received.fetch_add(number(datagrams.count()), Ordering::Relaxed);
+            let Some(datagrams) = self.within_rate(origin, datagrams, listener, now) else { continue };
+            // Nobody could be answered there.
+            if origin.from.port() == 0 {
+                continue;
+            }
+            let local = origin.to.filter(|to| self.any && is_one_host(*to));
+            let key = Key { client: origin.from, local, named: None };
+            let Some(ids) = &served.connection_ids else {
+                self.arrived(key, datagrams, listener, newcomers, now);
+                continue;
+            };
+            for (named, datagrams) in datagrams.alike(|datagram| named(ids, datagram, &served.pool, now)) {
+                self.arrived(Key { named, ..key }, datagrams, listener, newcomers, now);
+            }
         }
     }
 
     fn arrived(
         self: &Rc<Self>,
-        origin: Origin,
+        key: Key,
         datagrams: Datagrams<'_>,
         listener: &ServedUdp,
         newcomers: bool,
         now: Now,
     ) {
         let counts = &self.gate.counts.datagrams;
-        counts.received.fetch_add(number(datagrams.count()), Ordering::Relaxed);
-        let Some(datagrams) = self.within_rate(origin, datagrams, listener, now) else { return };
-        // Nobody could be answered there.
-        if origin.from.port() == 0 {
-            return;
-        }
-        let key = Key { client: origin.from, local: origin.to.filter(|to| self.any && is_one_host(*to)) };
         let known = self.sessions.borrow().find(&key).map(Rc::clone);
         let session = match known {
             Some(session) => session,
@@ -252,6 +263,14 @@ impl Lane {
     fn back(&self, session: &Session) -> Origin {
         Origin { from: session.key().client, to: session.key().local }
     }
+}
+
+/// The backend that a datagram's connection id names, if it takes what is its own. Nobody else knows the connection, so without it,
+/// the address decides.
+fn named(ids: &ConnectionIds, datagram: &[u8], pool: &Pool, now: Now) -> Option<BackendTag> {
+    let home = ids.home(datagram)?;
+    let backend = pool.backend(pool.find_tag(home)?)?;
+    backend.takes_existing(now, true).then_some(home)
 }
 
 /// Whether one can send from this address: not from one that many hosts listen to.

@@ -93,7 +93,11 @@ pub(super) async fn begin(
     let snapshot = lane.gate.current.load();
     let (listener, served) = served_by(lane, &snapshot).ok_or(NoStay::Gone)?;
     let flows = served.flows.as_ref().ok_or(NoStay::Gone)?;
-    let flow = flows.by_address(session.key().client.ip(), served.pool.seed());
+    let by_address = flows.by_address(session.key().client.ip(), served.pool.seed());
+    let flow = match session.key().named {
+        Some(backend) => by_address.with_connection_id_of(backend),
+        None => by_address,
+    };
     let pool = &served.pool;
     if let Some(stay) = &past.stay
         && let Some(index) = pool.find(stay.backend.as_str())
@@ -187,6 +191,10 @@ fn failed(
 impl Stay {
     pub(super) fn upstream(&self) -> &Upstream {
         &self.upstream
+    }
+
+    pub(super) fn backend(&self) -> BackendTag {
+        self.tag
     }
 
     /// Sends to the backend, and counts it.
