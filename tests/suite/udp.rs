@@ -227,6 +227,21 @@ fn a_flood_of_sources_stays_within_the_bound_and_those_who_talk_stay() {
 }
 
 #[test]
+fn a_newcomer_finds_a_place_whichever_thread_reads_it() {
+    let apps = Datagrams::several("app", 1);
+    let listener = "    limits: { connections: 2 }\n    udp: { idle: 10m, unproven: 5m }\n";
+    let text =
+        udp(&all(&apps), &[], listener, "").replace("listeners:", "server: { threads: 4 }\nlisteners:");
+    let balancer = Layer4::start(&text);
+    for n in 0..100 {
+        let asker = Asker::from(client(n), balancer.address);
+        asker.socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        soon("it is served", || asker.ask_once(b"x").ok());
+        assert!(balancer.listeners[0].open() <= 2, "bounded");
+    }
+}
+
+#[test]
 fn a_client_has_so_many_sessions_and_sends_so_many_datagrams() {
     let apps = Datagrams::several("app", 1);
     let listener = "    limits: { connections_per_client: 3, ipv4_prefix: 24 }\n    \

@@ -21,7 +21,7 @@ use super::stay::{Stay, served_by};
 use crate::affinity::ConnectionIds;
 use crate::clock::Now;
 use crate::l4::gate::Gate;
-use crate::listen::Accepting;
+use crate::listen::{Accepting, Slot};
 use crate::names::BackendTag;
 use crate::pool::Pool;
 use crate::snapshot::ServedUdp;
@@ -81,7 +81,11 @@ impl Lane {
                     return;
                 }
             }
+            // Before it is looked whether anybody has asked already.
+            let asked = self.gate.spare.asked();
+            self.gate.spare.give(|| self.place_of_the_oldest());
             tokio::select! {
+                () = asked => {}
                 // Another process reads it while this one pauses.
                 readable = self.socket.readable(), if accepting != Accepting::Paused => {
                     if let Err(error) = readable {
@@ -193,14 +197,20 @@ impl Lane {
     fn begin(self: &Rc<Self>, key: Key, limit: usize) -> Option<Rc<Session>> {
         let gate = &self.gate;
         let slot = gate.counts.enter(limit).or_else(|| {
-            self.sessions.borrow_mut().give_way()?.give_up();
-            gate.counts.enter(limit)
+            let place = self.place_of_the_oldest().or_else(|| gate.spare.take());
+            place?.handed_on(limit)
         })?;
         let slot = slot.of_client(gate.facts.clients.enter(key.client.ip())?);
         let session = self.sessions.borrow_mut().begin(key, |number| Session::new(key, number, slot));
         let task = tokio::task::spawn_local(relay::run(Rc::clone(self), Rc::clone(&session)));
         session.is_run_by(task.abort_handle());
         Some(session)
+    }
+
+    /// The place of the oldest session that has proven nothing, which ends.
+    fn place_of_the_oldest(&self) -> Option<Slot> {
+        let oldest = self.sessions.borrow_mut().give_way()?;
+        oldest.give_up()
     }
 
     /// A session has ended.

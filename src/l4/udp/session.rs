@@ -135,12 +135,12 @@ impl Session {
         self.task.get()
     }
 
-    /// Gives its place to another one at once.
-    pub(super) fn give_up(&self) {
-        self.slot.take();
+    /// Ends it, and gives its place.
+    pub(super) fn give_up(&self) -> Option<Slot> {
         if let Some(task) = self.task.get() {
             task.abort();
         }
+        self.slot.take()
     }
 
     /// Waits until the backend has refused what was sent.
