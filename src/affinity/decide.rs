@@ -259,7 +259,10 @@ fn home(token: &Token, pool: &Pool) -> Home {
 fn by_hash(purpose: Purpose, evidence: &Evidence, pool: &Pool, at: Circumstance) -> Verdict {
     match evidence.ids.first() {
         Some(id) => to_successor(purpose, pool, id.digest.ring_key(), (Reason::Hash, None), at),
-        None => to(purpose.place(pool, evidence.contact.key, at), Reason::New, None),
+        None => {
+            let key = evidence.contact.key;
+            to_newcomers_choice(purpose, pool, key, purpose.place(pool, key, at), at)
+        }
     }
 }
 
@@ -274,7 +277,7 @@ fn first_choice(
     let contact = &evidence.contact;
     let key = match (policy.mode, policy.first_contact) {
         (Mode::None, _) | (_, FirstContact::Balance) => {
-            return to(purpose.place(pool, at.draw, at), Reason::New, None);
+            return to_newcomers_choice(purpose, pool, at.draw, purpose.place(pool, at.draw, at), at);
         }
         (_, FirstContact::Client | FirstContact::Connection) => contact.key,
     };
@@ -284,9 +287,19 @@ fn first_choice(
         .filter(takes_new)
         .or_else(remembered)
         .or_else(|| purpose.place(pool, key, at));
+    to_newcomers_choice(purpose, pool, key, choice, at)
+}
+
+/// To the backend that was chosen for a new session. Where nobody is up, but somebody may be, that is worth a wait.
+fn to_newcomers_choice(
+    purpose: Purpose,
+    pool: &Pool,
+    key: u64,
+    choice: Option<BackendIndex>,
+    at: Circumstance,
+) -> Verdict {
     match choice {
         Some(_) => to(choice, Reason::New, None),
-        // Nobody is up, but somebody may be: that is worth a wait.
         None => to_successor(purpose, pool, key, (Reason::New, None), at),
     }
 }

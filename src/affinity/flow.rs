@@ -113,7 +113,9 @@ impl Flow {
         match policy.mode {
             Mode::Bind => {}
             Mode::Hash => return to_successor(pool, key, Reason::Hash, at),
-            Mode::None => return to(pool.place(at.draw, at.now, at.draw), Reason::New),
+            Mode::None => {
+                return to_newcomers_choice(pool, at.draw, pool.place(at.draw, at.now, at.draw), at);
+            }
         }
         let Some(home) = policy.learned.find(&self.client, at.now) else {
             return self.first_choice(policy, pool, at);
@@ -138,11 +140,7 @@ impl Flow {
                 remembered.or_else(|| pool.place(key, at.now, at.draw))
             }
         };
-        match choice {
-            Some(_) => to(choice, Reason::New),
-            // Nobody is up, but somebody may be: that is worth a wait.
-            None => to_successor(pool, key, Reason::New, at),
-        }
+        to_newcomers_choice(pool, key, choice, at)
     }
 
     /// Remembers a choice whose connection is about to be made, so that parallel ones agree.
@@ -203,6 +201,14 @@ fn at_home(pool: &Pool, home: BackendTag, reason: Reason, at: Circumstance) -> O
         return Some(to(Some(index), reason));
     }
     (backend.is_suspect(at.now) && backend.takes_existing(at.now, true)).then_some(Verdict::Hold(index))
+}
+
+/// To the backend that was chosen for a new client. Where nobody is up, but somebody may be, that is worth a wait.
+fn to_newcomers_choice(pool: &Pool, key: u64, choice: Option<BackendIndex>, at: Circumstance) -> Verdict {
+    match choice {
+        Some(_) => to(choice, Reason::New),
+        None => to_successor(pool, key, Reason::New, at),
+    }
 }
 
 /// To the consistent hash's choice, after a wait for the probe where that one is suspect.

@@ -92,6 +92,26 @@ fn a_blip_is_waited_for() {
 }
 
 #[test]
+fn whoever_is_new_waits_for_a_blip_too_where_nobody_else_is_left() {
+    for settings in ["first_contact: client", "first_contact: balance", "mode: hash", "mode: none"] {
+        let apps = apps(1);
+        let settings = format!("    affinity: {{ {settings}, suspect_hold: 5s }}\n");
+        let balancer = Balancer::start(&apps, SHARED, "", &settings);
+        assert_eq!(get(balancer.address, "/plain", &[]).status, 200);
+        apps[0].stop();
+        let answers = thread::scope(|scope| {
+            let asked = [(); 3].map(|()| {
+                thread::sleep(Duration::from_millis(50));
+                scope.spawn(|| get(balancer.address, "/plain", &[]).status)
+            });
+            apps[0].restart();
+            asked.map(|one| one.join().unwrap())
+        });
+        assert_eq!(answers, [200; 3], "{settings}");
+    }
+}
+
+#[test]
 fn a_failing_health_page_moves_nobody() {
     let apps = apps(2);
     // No application has this page; `200` is what it would have to be.

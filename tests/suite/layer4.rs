@@ -168,6 +168,26 @@ fn a_connect_is_tried_elsewhere_only_where_the_client_has_no_home() {
 }
 
 #[test]
+fn whoever_is_new_waits_for_a_blip_where_nobody_else_is_left() {
+    for settings in ["suspect_hold: 3s", "mode: none, suspect_hold: 3s", "mode: hash, suspect_hold: 3s"] {
+        let mut apps = Echo::several("app", 1);
+        let balancer =
+            Layer4::start(&tcp(&all(&apps), &[], "", &format!("    affinity: {{ {settings} }}\n")));
+        let address = balancer.address;
+        assert!(Talk::from(client(1), address).is_ok());
+        apps[0].stop();
+        let waiting = [2, 3].map(|n| {
+            let waiting = thread::spawn(move || Talk::from(client(n), address).map(|talk| talk.home).ok());
+            thread::sleep(Duration::from_millis(100));
+            waiting
+        });
+        apps[0].restart();
+        let homes = waiting.map(|one| one.join().unwrap());
+        assert_eq!(homes, [(); 2].map(|()| Some("app1".to_owned())), "{settings}");
+    }
+}
+
+#[test]
 fn a_draining_backend_keeps_its_clients_and_connections_until_the_deadline() {
     let apps = Echo::several("app", 2);
     let balancer = Layer4::start(&tcp(&all(&apps), &[], "", ""));

@@ -95,9 +95,13 @@ fn other_settings_share_no_connection() {
     let ca = |authority: &Authority| authority.path("ca.pem").display().to_string();
     let pool = |ca: &str| text(&[&backend], "", &format!("    tls: {{ sni: app.internal, ca: {ca} }}\n"));
     let balancer = Balancer::configured(&pool(&ca(&authority)));
-    assert_eq!(get(balancer.address, "/", &[]).status, 200);
-    assert_eq!(get(balancer.address, "/", &[]).status, 200);
-    assert_eq!(backend.connections(), 1, "one connection serves both");
+    // A connection is free for the next request a moment after the answer has reached the client.
+    let shared = |_| {
+        let before = backend.connections();
+        assert_eq!(get(balancer.address, "/", &[]).status, 200);
+        before > 0 && backend.connections() == before
+    };
+    assert!((0..100).any(shared), "one connection serves several requests");
     // A connection from before must serve nobody once other authorities are trusted.
     balancer.put_in_force(&pool(&ca(&other)));
     assert!(get(balancer.address, "/", &[]).status >= 502);

@@ -81,6 +81,8 @@ impl App {
     }
 
     fn serve(&self, listener: TcpListener) {
+        // A burst of connections must not be refused because this thread was not scheduled.
+        rustix::net::listen(&listener, 4096).unwrap();
         let (shared, name) = (Arc::clone(&self.shared), self.name.clone());
         thread::spawn(move || {
             for connection in listener.incoming() {
