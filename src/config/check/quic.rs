@@ -53,26 +53,31 @@ fn form(form: Spanned<model::ConnectionIdForm>, around: &Surroundings<'_>) -> Op
     };
     let octet = |number: u64| u8::try_from(number).unwrap_or(u8::MAX);
     let nonce_length = octet(nonce_length.value?.0);
-    let (length, server_ids) = self::server_ids(&server_ids, nonce_length, around)?;
+    let server_ids = self::server_ids(&server_ids, nonce_length, around)?;
     Some(ConnectionIdForm {
         config_id: octet(config_id.value?.0),
-        server_id_length: length,
+        server_id_length: server_ids.length,
         nonce_length,
         key: match key {
             Some(key) => Some(key?),
             None => None,
         },
         encodes_length: encodes_length.value?.0,
-        server_ids,
+        server_ids: server_ids.all,
     })
 }
 
-/// Server ids, and how long each is.
+/// Server ids, whose they are, and how long each is.
+struct ServerIds {
+    length: u8,
+    all: Vec<(Vec<u8>, BackendId)>,
+}
+
 fn server_ids(
     spanned: &Spanned<Named<OneOrMany<ServerId>>>,
     nonce_length: u8,
     around: &Surroundings<'_>,
-) -> Option<(u8, Vec<(Vec<u8>, BackendId)>)> {
+) -> Option<ServerIds> {
     let all: Vec<_> = listed(spanned).collect();
     let Some((_, first, first_place)) = all.first() else {
         if spanned.get().is_some_and(|Named(entries)| entries.is_empty()) {
@@ -112,7 +117,8 @@ fn server_ids(
         name.get().is_some() && ids.get().is_some_and(|ids| ids.0.iter().all(|id| id.get().is_some()))
     });
     let server_ids = all.into_iter().map(|(backend, id, _)| (id.0.clone(), BackendId::new(&backend.0)));
-    (right && complete).then_some((u8::try_from(length).unwrap_or(u8::MAX), server_ids.collect()))
+    let length = u8::try_from(length).unwrap_or(u8::MAX);
+    (right && complete).then(|| ServerIds { length, all: server_ids.collect() })
 }
 
 /// Each server id, whose it is, and where it stands.
