@@ -5,14 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use rustix::net::sockopt::set_tcp_user_timeout;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::choose::{admit, settle};
+use super::options;
 use crate::affinity::{Decision, Flow, Refusal};
-use crate::clock::{Now, Stamp, millis};
+use crate::clock::{Now, Stamp};
 use crate::health::{self, Knock};
 use crate::names::BackendIndex;
 use crate::pool::{Failure, Permit};
@@ -105,7 +105,7 @@ async fn open(
     };
     let stream = connected?;
     let _ = stream.set_nodelay(true);
-    options(&stream, listener);
+    options::set_new(listener.options, &stream);
     Ok(stream)
 }
 
@@ -122,16 +122,6 @@ async fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     }
     socket.bind(SocketAddr::new(from, 0))?;
     socket.connect(to).await
-}
-
-/// What the listener wants of both sides' sockets. None of it is worth a connection.
-pub(super) fn options(stream: &TcpStream, listener: &ServedTcp) {
-    if let Some(after) = listener.keepalive {
-        let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(after));
-    }
-    if let Some(limit) = listener.user_timeout {
-        let _ = set_tcp_user_timeout(stream, u32::try_from(millis(limit)).unwrap_or(u32::MAX));
-    }
 }
 
 /// Tells the backend's live state; whoever is the first starts the one probe.

@@ -30,9 +30,16 @@ pub struct ServedTcp {
     pub connections: usize,
     /// A connection on which nothing moves for this long is closed.
     pub idle: Duration,
-    /// After how long of silence the kernel asks whether the other end is there.
+    /// What the sockets of both sides are given.
+    pub options: TcpOptions,
+}
+
+/// Options of TCP's sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TcpOptions {
+    /// After how long of silence the kernel asks whether the other end is there; `None`: never.
     pub keepalive: Option<Duration>,
-    /// How long what was sent may stay unconfirmed.
+    /// How long what was sent may stay unconfirmed; `None`: as the system has it.
     pub user_timeout: Option<Duration>,
 }
 
@@ -80,8 +87,7 @@ pub(super) fn listener(listener: &checked::Listener, earlier: Option<&ServedLaye
                 header_timeout: listener.timeouts.handshake,
                 connections: listener.limits.connections,
                 idle,
-                keepalive,
-                user_timeout,
+                options: TcpOptions { keepalive, user_timeout },
             }))
         }
     }

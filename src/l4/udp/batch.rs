@@ -11,6 +11,7 @@ use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSoc
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
 };
+use rustix::net::{SendFlags, sendto};
 
 /// The longest that the kernel gives in one piece: 16 bits say how long.
 const PIECE: usize = 1 << 16;
@@ -117,6 +118,11 @@ impl Batch {
         Ok(())
     }
 
+    /// Whether that was all there was.
+    pub(super) fn was_all(&self) -> bool {
+        self.pieces < BATCH_SIZE
+    }
+
     /// What was received last.
     pub(super) fn received(&self) -> impl Iterator<Item = (Origin, Datagrams<'_>)> {
         self.room.chunks_exact(PIECE).zip(&self.metas).take(self.pieces).map(|(room, meta)| {
@@ -145,6 +151,11 @@ pub(super) fn send<'b>(
         src_ip: to.to,
     };
     let count = datagrams.count();
+    if count == 1 && datagrams.ecn.is_none() && to.to.is_none() {
+        // Nothing is to be said besides, which would cost a look for the way each time.
+        let sent = sendto(socket, datagrams.bytes, SendFlags::DONTWAIT, &to.from);
+        return sent.map(drop).map_err(|error| Unsent { rest: datagrams, error: error.into() });
+    }
     if count > 1 && count <= state.max_gso_segments() && datagrams.stride <= longest_cut(to.from) {
         let whole = transmit(datagrams.bytes, Some(datagrams.stride));
         match state.try_send(socket.into(), &whole) {

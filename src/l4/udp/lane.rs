@@ -121,10 +121,16 @@ impl Lane {
         let Some((listener, served)) = served_by(self, &snapshot) else { return };
         let batch = Rc::clone(&self.batch);
         let mut batch = batch.borrow_mut();
-        let received =
-            self.socket.try_io(Interest::READABLE, || batch.receive((&self.socket).into(), &self.state));
+        let mut all = false;
+        let received = self.socket.try_io(Interest::READABLE, || {
+            batch.receive((&self.socket).into(), &self.state)?;
+            all = batch.was_all();
+            if all { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
         match received {
             Ok(()) => {}
+            // There is no more: the next look waits for news, without another call that only says so.
+            Err(_) if all => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) => return log::debug!("{}: cannot receive: {error}", self.gate.facts.name),
         }
