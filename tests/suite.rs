@@ -139,6 +139,9 @@ mod traps;
 #[path = "suite/udp.rs"]
 mod udp;
 #[cfg(test)]
+#[path = "suite/unix_backends.rs"]
+mod unix_backends;
+#[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;
 #[cfg(test)]

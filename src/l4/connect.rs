@@ -6,22 +6,23 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::choose::{admit, settle};
 use super::options;
+use super::side::Side;
 use crate::affinity::{Decision, Flow, Refusal};
 use crate::clock::{Now, Stamp};
 use crate::health::{self, Knock};
-use crate::names::BackendIndex;
+use crate::names::{BackendAddress, BackendIndex};
 use crate::pool::{Failure, Permit};
 use crate::snapshot::{ServedPool, ServedTcp};
 use crate::telemetry::{FailedTry, Times};
 
 /// A connection to a backend.
 pub(super) struct Connected {
-    pub(super) backend: TcpStream,
+    pub(super) backend: Side,
     pub(super) decision: Decision,
     /// Counts it in at its backend.
     pub(super) permit: Option<Permit>,
@@ -88,11 +89,18 @@ pub(super) async fn connect(
 }
 
 async fn open(
-    address: SocketAddr,
+    address: &BackendAddress,
     from: Option<IpAddr>,
     listener: &ServedTcp,
     limit: Duration,
-) -> io::Result<TcpStream> {
+) -> io::Result<Side> {
+    let address = match address {
+        BackendAddress::Ip(address) => *address,
+        BackendAddress::Unix(path) => {
+            let connected = timeout(limit, UnixStream::connect(path)).await;
+            return connected.map_err(|_| io::ErrorKind::TimedOut)?.map(Side::Unix);
+        }
+    };
     let connecting = async {
         match from {
             Some(from) if from.is_ipv4() == address.is_ipv4() => connect_from(from, address).await,
@@ -106,7 +114,7 @@ async fn open(
     let stream = connected?;
     let _ = stream.set_nodelay(true);
     options::set_new(listener.options, &stream);
-    Ok(stream)
+    Ok(Side::Tcp(stream))
 }
 
 /// Connects from an address that need not be ours: what is sent back to it must come by here.

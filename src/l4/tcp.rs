@@ -4,7 +4,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -14,6 +13,7 @@ use super::gate::Gate;
 use super::options;
 use super::relay::relay;
 use super::running::{Moved, Running};
+use super::side::Side;
 use crate::affinity::{Flow, Origin};
 use crate::clock::{Now, Stamp};
 use crate::listen::{ProxyHeader, Slot, proxy_header, read_proxy_header};
@@ -133,7 +133,7 @@ impl Gate {
         self.served(served, backend, &decision, note, retries, arrival.stamp);
         let moved = Arc::<Moved>::default();
         let tied = self.ties.enter(served, backend, flow, Arc::clone(&moved), listener.idle, now);
-        let id = tied.id();
+        let (id, client) = (tied.id(), Side::Tcp(client));
         let running = Running {
             current: Arc::clone(&self.current),
             pool: served.pool.name().clone(),

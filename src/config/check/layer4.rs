@@ -15,19 +15,29 @@ use crate::config::words::{Protocol, Word};
 
 /// The pools that listeners of layer 4 use.
 #[derive(Debug, Default)]
-pub(super) struct Layer4Pools(HashMap<String, Transport>);
+pub(super) struct Layer4Pools {
+    pools: HashMap<String, Transport>,
+    /// Those that listeners of UDP use.
+    datagrams: HashSet<String>,
+}
 
 /// What to do with `quic` in a pool that no listener of UDP uses.
 const NEEDS_UDP: &str = "remove it, or let a listener with `protocol: udp` use the pool";
 
 impl Layer4Pools {
     pub(super) fn has(&self, name: &Spanned<Name>) -> bool {
-        name.get().is_some_and(|Name(name)| self.0.contains_key(name))
+        name.get().is_some_and(|Name(name)| self.pools.contains_key(name))
+    }
+
+    /// Whether nothing but TCP is spoken to a pool's backends.
+    pub(super) fn is_of_tcp(&self, name: &Spanned<Name>) -> bool {
+        let of_udp = |Name(name): &Name| self.datagrams.contains(name);
+        self.has(name) && !name.get().is_some_and(of_udp)
     }
 
     /// By what a pool's backends are reached.
     pub(super) fn transport(&self, name: &Spanned<Name>) -> Transport {
-        let of = |Name(name): &Name| self.0.get(name).copied();
+        let of = |Name(name): &Name| self.pools.get(name).copied();
         name.get().and_then(of).unwrap_or(Transport::Tcp)
     }
 }
@@ -81,7 +91,7 @@ pub(super) fn pools(
             (false, false) => {}
         }
     }
-    Layer4Pools(layer4)
+    Layer4Pools { pools: layer4, datagrams }
 }
 
 /// Whoever is to come from clients' addresses must keep the privilege to do so.

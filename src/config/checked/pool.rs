@@ -1,6 +1,5 @@
 //! Backends that serve the same application.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,7 +8,7 @@ use super::{
     Affinity, ConnectionIdForm, Discovery, Drain, Health, HttpVersion, PoolTls, Removal, Transport,
     WaitingRoom,
 };
-use crate::names::{BackendId, PoolName, ProxyVersion};
+use crate::names::{BackendAddress, BackendId, PoolName, ProxyVersion};
 
 /// Backends that serve the same application.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +70,7 @@ pub struct Backend {
     /// Stable, whatever its address.
     pub id: BackendId,
     /// Where it is reached.
-    pub address: SocketAddr,
+    pub address: BackendAddress,
     /// Its share of new sessions, relative to the others; 0: none.
     pub weight: u16,
     /// What the operator wants of it.

@@ -3,7 +3,7 @@
 use super::{Affinity, Discovery, Health, PoolHttp, PoolTls, Quic, WaitingRoom};
 use crate::config::checked::{Algorithm, BackendState, ConnectsFrom, Removal};
 use crate::config::collections::OneOrMany;
-use crate::config::network::Address;
+use crate::config::network::BackendAt;
 use crate::config::read::{Spanned, keys, later};
 use crate::config::text::{Name, Switch};
 use crate::config::units::{Factor, Time, Whole};
@@ -57,8 +57,8 @@ keys! {
     struct Backend {
         /// Its stable id, whatever its address; unique in the pool. Tomcat's `jvmRoute`, where `route_suffix` is on.
         id: Name,
-        /// Its IP address and port.
-        address: Address,
+        /// Its IP address and port; in pools of TCP also a Unix socket: `unix:/run/app.sock`.
+        address: BackendAt,
         /// Its share of new sessions, relative to the others; 0: none.
         weight: Whole<0, 1000> = "1",
         /// `up`; `draining`: keeps its sessions and takes no new ones; `maintenance`: takes nothing.

@@ -112,15 +112,16 @@ pub(super) async fn begin(
         let decision = settle(served, &flow, Now::read()).await.map_err(NoStay::Refused)?;
         let (decision, permit) = admit(served, &flow, decision).await.map_err(NoStay::Refused)?;
         let backend = pool.backend(decision.backend).ok_or(NoStay::Refused(Refusal::NoBackend))?;
+        let address = backend.address().ip().ok_or(NoStay::Refused(Refusal::NoBackend))?;
         if let Some(before) = past.stay.take()
             && before.backend == *backend.id()
-            && before.address == backend.address()
+            && before.address == address
         {
             // It has answered the probe: the same way, and for the backend the same client.
             return Ok(before);
         }
         let placed = Stamp::read();
-        match Upstream::connect(backend.address(), false) {
+        match Upstream::connect(address, false) {
             Ok(upstream) => {
                 let queue = Some(placed.since(arrived));
                 let times = Times { queue, ..Times::default() };
@@ -151,7 +152,7 @@ pub(super) async fn begin(
                     pool: pool.name().clone(),
                     backend: backend.id().clone(),
                     tag: backend.tag(),
-                    address: backend.address(),
+                    address,
                     live: Arc::clone(backend.live()),
                     flow,
                     idle: listener.idle,
