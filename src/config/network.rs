@@ -68,6 +68,12 @@ impl Read for Address {
 impl Read for BackendAt {
     fn read(cursor: &Cursor<'_>) -> Option<Self> {
         let scalar = cursor.scalar("an address such as 10.0.0.11:8080, or unix:PATH")?;
+        if scalar.text.trim().starts_with('/') {
+            let shown = scalar.shown();
+            let message = format!("`{shown}` is a path, not an address");
+            cursor.refuse(Code::BadValue, message, format!("write `unix:{shown}`"));
+            return None;
+        }
         let Some(path) = scalar.text.trim().strip_prefix("unix:") else {
             return Address::read(cursor).map(|Address(address)| Self(address.into()));
         };
