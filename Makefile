@@ -27,12 +27,15 @@ deps: ## Install what the build needs, or say what to install
 # Its version is fixed: a newer one may find more, which is then a change of its own.
 SCHEMATHESIS := 4.32.5
 
+# A collector of OpenTelemetry that PyPI has as a binary.
+ROTEL := 0.0.1a15
+
 # What drives Debian's Chromium, what examines the dashboard in it, and what applications talk by.
 PLAYWRIGHT := 1.65.1
 AXE := 4.14.1
 SOCKET_IO := 4.8.4
 
-e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, dnsmasq, promtool and schemathesis
+e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium, dnsmasq, promtool, schemathesis and rotel
 	$(call install,chromium,chromium)
 	$(call install,npm,nodejs npm)
 	@if [ "$$(cat target/browser/versions 2>/dev/null)" != "$(PLAYWRIGHT) $(AXE) $(SOCKET_IO)" ]; then \
@@ -59,6 +62,10 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	  fi; \
 	  mkdir -p target && python3 -m venv --clear target/schemathesis \
 	    && target/schemathesis/bin/pip install --quiet schemathesis==$(SCHEMATHESIS); \
+	fi
+	@if [ "$$(cat target/rotel/version 2>/dev/null)" != "$(ROTEL)" ]; then \
+	  python3 -m venv --clear target/rotel && target/rotel/bin/pip install --quiet rotel==$(ROTEL) \
+	    && echo "$(ROTEL)" > target/rotel/version; \
 	fi
 
 # The suite is written for Python 2, which Debian no longer has.
@@ -103,7 +110,7 @@ test: deps ## Run all tests that need no other server
 	cargo test --lib --bins --test suite --test soak --test simulation --test survival
 	cargo test --doc
 
-e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, real Chromium, schemathesis on the admin API, promtool
+e2e: deps e2e-deps ## Run the end-to-end tests: three real Tomcats, a real Redis, real Chromium, schemathesis on the admin API, promtool, a collector of traces
 	cargo test --test e2e --test replicas -- --ignored --nocapture
 
 e2e-protocols: deps protocols-deps ## Run real clients and servers of many protocols, TLS scans and slow attacks through it

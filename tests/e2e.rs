@@ -31,6 +31,9 @@ mod dashboard;
 #[path = "e2e/dns.rs"]
 mod dns;
 #[cfg(test)]
+#[path = "e2e/otlp.rs"]
+mod otlp;
+#[cfg(test)]
 #[path = "e2e/promtool.rs"]
 mod promtool;
 

@@ -12,7 +12,7 @@ pub(crate) type Failure = Box<dyn std::error::Error>;
 /// Kept connections, each with a client of its own.
 pub(crate) const CONNECTIONS: usize = 32;
 /// Requests of each client in one round.
-pub(crate) const REQUESTS: usize = 250;
+pub(crate) const REQUESTS: usize = 50;
 
 const BODY: &str =
     "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
@@ -84,14 +84,33 @@ impl Proxy {
         backend: SocketAddr,
         top: &str,
     ) -> Result<Self, Failure> {
+        Self::steadfast_also_at(name, backend, top, &[])
+    }
+
+    /// The same with further listeners of the same routes: their addresses, and lines for each.
+    pub(crate) fn steadfast_also_at(
+        name: &'static str,
+        backend: SocketAddr,
+        top: &str,
+        more: &[(SocketAddr, &str)],
+    ) -> Result<Self, Failure> {
         let address = free_address()?;
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("steadfast.yaml");
+        let more: String = more
+            .iter()
+            .map(|(address, lines)| {
+                format!(
+                    "  - {{ name: web-{}, address: \"{address}\", routes: [ {{ pool: app }} ], {lines} }}\n",
+                    address.port()
+                )
+            })
+            .collect();
         std::fs::write(
             &file,
             format!(
                 "version: 1\nserver: {{ threads: 1 }}\nstate_dir: state\n{top}listeners:\n  - {{ name: web, address: \"{address}\", routes: [ {{ pool: app }} ] }}\n\
-                 pools:\n  app:\n    backends: [ {{ id: app1, address: \"{backend}\" }} ]\n\
+                 {more}pools:\n  app:\n    backends: [ {{ id: app1, address: \"{backend}\" }} ]\n\
                  \x20   affinity: {{ application_cookie: JSESSIONID, path_parameter: jsessionid }}\n    health: {{ http: {{ path: / }} }}\n"
             ),
         )?;
@@ -201,8 +220,13 @@ pub(crate) fn returning_client(proxy: &Proxy) -> Result<String, Failure> {
 
 /// Connections that are kept.
 pub(crate) fn connect(proxy: &Proxy) -> Result<Vec<TcpStream>, Failure> {
+    connect_to(proxy.address)
+}
+
+/// The same, to any listener.
+pub(crate) fn connect_to(address: SocketAddr) -> Result<Vec<TcpStream>, Failure> {
     let open = |_| {
-        let connection = TcpStream::connect(proxy.address)?;
+        let connection = TcpStream::connect(address)?;
         connection.set_nodelay(true)?;
         Ok(connection)
     };

@@ -2,8 +2,8 @@
 //! bounded load is moving the choice for everybody.
 //!
 //! Replicas agree by the hash alone; this only steadies one replica against itself. Direct-mapped, without
-//! locks, of constant size. An entry serves one burst: a second, and 16 requests, so that the many users
-//! behind one address, who look like one client, still spread.
+//! locks, of constant size. An entry serves one burst: five seconds, as parallel requests may arrive far apart where
+//! somebody is busy, and 16 requests, so that the many users behind one address, who look like one client, still spread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,14 +12,14 @@ use crate::names::BackendIndex;
 
 const PLACES: usize = 8192;
 /// How long a first choice is repeated.
-const BURST_MS: u64 = 1_000;
+const BURST_MS: u64 = 5_000;
 /// How often a first choice is repeated; a browser opens six connections.
 const BURST_USES: u64 = 16;
 /// Time is kept in steps of 2^7 ms, modulo 2^11.
 const STEP_BITS: u32 = 7;
 const STEP_MASK: u64 = 0x7FF;
 
-/// First choices of the last second.
+/// First choices of the last moments.
 #[derive(Debug)]
 pub struct FirstContacts {
     /// 32 bits of the contact's key, 16 of the backend's index, 5 of uses, 11 of time.
@@ -33,7 +33,7 @@ impl Default for FirstContacts {
 }
 
 impl FirstContacts {
-    /// The backend that this contact was given within the last second, if any.
+    /// The backend that this contact was given in the burst that it belongs to, if any.
     pub fn find(&self, contact: u64, now: Now) -> Option<BackendIndex> {
         let entry = Entry::unpack(self.place(contact)?.load(Ordering::Relaxed));
         let age = step(now).wrapping_sub(entry.step) & STEP_MASK;
@@ -95,10 +95,10 @@ mod tests {
         let contacts = FirstContacts::default();
         assert_eq!(contacts.find(0xABCD_0000_0001, NOW), None);
         contacts.note(0xABCD_0000_0001, BackendIndex(3), NOW);
-        let soon = NOW.after(Duration::from_millis(800));
+        let soon = NOW.after(Duration::from_millis(4_800));
         assert_eq!(contacts.find(0xABCD_0000_0001, soon), Some(BackendIndex(3)));
         assert_eq!(contacts.find(0xABCE_0000_0001, soon), None, "another contact");
-        assert_eq!(contacts.find(0xABCD_0000_0001, NOW.after(Duration::from_millis(1_300))), None);
+        assert_eq!(contacts.find(0xABCD_0000_0001, NOW.after(Duration::from_millis(5_300))), None);
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn wait_for(program: &Program, expected: &[String]) {
 #[test]
 #[ignore = "needs dnsmasq; run by `make e2e`"]
 fn no_backend_is_lost_through_a_failure_of_dnsmasq_and_its_changes_are_followed() {
-    let (apps, resolver, port) = (apps(6), Port::reserve(), Port::reserve());
+    let (apps, resolver, port) = (apps(6), Port::reserve_for_udp(), Port::reserve());
     let at = resolver.address();
     let (three, four, six) = (names(&apps[..3]), names(&apps[..4]), names(&apps));
     let discovery = format!(

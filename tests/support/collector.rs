@@ -123,7 +123,12 @@ impl Shared {
             None => {
                 assert!(head.starts_with("post /v1/traces http/1.1\r\n"), "{head}");
                 assert!(head.contains("content-type: application/x-protobuf\r\n"), "{head}");
-                let message = ExportTraceServiceRequest::decode(&read[end..]).expect("it is such a message");
+                let mut body = read[end..].to_vec();
+                if head.contains("content-encoding: gzip\r\n") {
+                    body.clear();
+                    flate2::read::GzDecoder::new(&read[end..]).read_to_end(&mut body).unwrap();
+                }
+                let message = ExportTraceServiceRequest::decode(&*body).expect("it is such a message");
                 self.received.lock().unwrap().extend(message.resource_spans);
                 Some(
                     "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n"

@@ -1,6 +1,6 @@
 //! Ports that the kernel chose and that stay ours.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Socket, Type};
 
@@ -22,6 +22,12 @@ impl Port {
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
         let address = socket.local_addr().unwrap().as_socket().unwrap();
         Self { address, _reservation: socket }
+    }
+
+    /// Reserves one that nobody uses for UDP, at this moment.
+    pub(crate) fn reserve_for_udp() -> Self {
+        let free = |port: &Self| UdpSocket::bind(port.address).is_ok();
+        std::iter::repeat_with(Self::reserve).find(free).unwrap()
     }
 
     /// The address to listen on and to connect to.

@@ -12,6 +12,11 @@ fn all_plain(text: &[u8]) -> bool {
     text.iter().fold(true, |all, byte| all & is_plain(*byte))
 }
 
+/// Whether a text stands in a line as it is, in every format.
+pub(super) fn is_short_and_plain(text: &[u8]) -> bool {
+    text.len() <= MOST && all_plain(text)
+}
+
 /// Whether a byte stands in a line as it is, within JSON's quotes as well as within those of the Combined format.
 fn is_plain(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\')

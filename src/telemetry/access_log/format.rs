@@ -118,6 +118,7 @@ fn json(record: &LogRecord<'_>, query: bool, to: &mut Vec<u8>) {
 }
 
 /// A field's name in a JSON line, with all that stands before its value.
+#[inline]
 fn key(name: LogField) -> &'static str {
     match name {
         LogField::Time => ",\"time\":\"",
@@ -170,6 +171,7 @@ enum Value<'a> {
     Trace(TraceId),
 }
 
+#[inline]
 fn value<'a>(name: LogField, record: &LogRecord<'a>) -> Value<'a> {
     let request = &record.request;
     let foreign = |bytes: Option<&'a [u8]>| bytes.map_or(Value::None, Value::Foreign);
@@ -226,13 +228,11 @@ impl Value<'_> {
 }
 
 fn foreign_url(url: &[u8], query: bool, to: &mut Vec<u8>, escape: fn(&[u8], &mut Vec<u8>)) {
-    // Nearly all are paths without anything to hide but the query.
-    if memchr::memchr3(b';', b'#', b'%', url).is_none() && memchr::memchr(b':', url).is_none() {
-        match memchr::memchr(b'?', url) {
-            None => return escape(url, to),
-            Some(end) if !query => return escape(url.get(..end).unwrap_or_default(), to),
-            Some(_) => {}
-        }
+    // Nearly all have nothing to hide but the query.
+    if let Some(harmless) = path::harmless(url, query)
+        && escape::is_short_and_plain(harmless)
+    {
+        return to.extend_from_slice(harmless);
     }
     let mut shown = Vec::with_capacity(url.len());
     path::without_secrets(url, query, &mut shown);
@@ -260,12 +260,19 @@ fn milliseconds(time: Duration, to: &mut Vec<u8>) {
 fn address(ip: IpAddr, to: &mut Vec<u8>) {
     match ip {
         IpAddr::V4(v4) => {
-            for (position, part) in v4.octets().into_iter().enumerate() {
-                if position > 0 {
-                    to.push(b'.');
+            // The last point is cut away.
+            let mut text = [b'.'; 16];
+            let (mut places, mut length) = (text.iter_mut(), 0);
+            for part in v4.octets() {
+                let digits = [b'0' + part / 100, b'0' + part / 10 % 10, b'0' + part % 10];
+                let zeros = usize::from(part < 100) + usize::from(part < 10);
+                for (digit, place) in digits.iter().skip(zeros).zip(&mut places) {
+                    *place = *digit;
                 }
-                integer(u64::from(part), to);
+                places.next();
+                length += digits.len() - zeros + 1;
             }
+            to.extend_from_slice(text.get(..length - 1).unwrap_or_default());
         }
         // Writing into a vector does not fail.
         IpAddr::V6(v6) => _ = write!(to, "{v6}"),

@@ -24,7 +24,8 @@ pub(in crate::telemetry) fn without_secrets(target: &[u8], query: bool, to: &mut
     let (target, fragment) = split(target, b'#');
     let (path, rest) = split(target, b'?');
     // The absolute form of a target (RFC 9112 section 3.2.2), and each `Referer`.
-    let path = match find(path, b"://") {
+    let authority = memchr::memchr_iter(b':', path).find(|at| path.get(at + 1..at + 3) == Some(b"//"));
+    let path = match authority {
         Some(at) => {
             let (scheme, rest) = path.split_at(at + 3);
             let end = memchr::memchr(b'/', rest).unwrap_or(rest.len());
@@ -45,6 +46,18 @@ pub(in crate::telemetry) fn without_secrets(target: &[u8], query: bool, to: &mut
     }
     // Clients do not send fragments; where one does, nobody needs it.
     let _ = fragment;
+}
+
+/// A target, or a URL, as it is shown, if it can be seen at a glance that nothing in it is hidden but its query.
+pub(super) fn harmless(target: &[u8], query: bool) -> Option<&[u8]> {
+    let (shown, rest) = split(target, b'?');
+    if rest.is_some() && query {
+        return None;
+    }
+    let path = shown.strip_prefix(b"https://").or_else(|| shown.strip_prefix(b"http://")).unwrap_or(shown);
+    // Parameters, encoded ones, fragments, passwords, and schemes in odd places. Looks at each byte, without a way out.
+    let odd = |byte: &u8| matches!(byte, b';' | b'%' | b'#' | b'@' | b':');
+    (!path.iter().fold(false, |any, byte| any | odd(byte))).then_some(shown)
 }
 
 /// Values of path parameters are hidden; the names stay.
@@ -116,6 +129,8 @@ fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn shown(target: &str, query: bool) -> String {
@@ -141,6 +156,23 @@ mod tests {
         ] {
             assert_eq!(shown(target, false), expected, "{target}");
         }
+    }
+
+    proptest! {
+        #[test]
+        fn what_looks_harmless_is_harmless(target in "(https?://|/|[a-z]+://)?[a-c/;%#@:=?.3B]{0,20}", query in any::<bool>()) {
+            if let Some(harmless) = harmless(target.as_bytes(), query) {
+                prop_assert_eq!(String::from_utf8_lossy(harmless), shown(&target, query));
+            }
+        }
+    }
+
+    #[test]
+    fn what_nearly_all_clients_send_looks_harmless() {
+        for target in ["/a/b?c=d", "https://app.test/a?b", "/"] {
+            assert!(harmless(target.as_bytes(), false).is_some(), "{target}");
+        }
+        assert!(harmless(b"/a?b", true).is_none());
     }
 
     #[test]

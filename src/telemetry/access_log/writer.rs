@@ -15,6 +15,9 @@ use super::sink::{Destination, Sink};
 
 /// How long lines are gathered before they are written.
 const GATHER: Duration = Duration::from_millis(50);
+/// So many bytes are written without gathering any longer: more would drive the requests' own data out of the processor's
+/// caches.
+const BATCH: usize = 32 << 10;
 /// How long [`Writer::flush`] waits for a slow destination.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -108,7 +111,7 @@ impl Writer {
         }
         waiting.lines.extend_from_slice(line);
         waiting.count += 1;
-        let fills = !waiting.urgent && waiting.lines.len() > shared.capacity / 2;
+        let fills = !waiting.urgent && waiting.lines.len() > BATCH.min(shared.capacity / 2);
         if waiting.idle || fills {
             waiting.idle = false;
             waiting.urgent |= fills;
