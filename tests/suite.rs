@@ -127,6 +127,9 @@ mod service_manager;
 #[path = "suite/session_book.rs"]
 mod session_book;
 #[cfg(test)]
+#[path = "suite/tcp_options.rs"]
+mod tcp_options;
+#[cfg(test)]
 #[path = "suite/tls.rs"]
 mod tls;
 #[cfg(test)]

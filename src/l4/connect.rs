@@ -97,8 +97,10 @@ async fn open(
     let address = match address {
         BackendAddress::Ip(address) => *address,
         BackendAddress::Unix(path) => {
-            let connected = timeout(limit, UnixStream::connect(path)).await;
-            return connected.map_err(|_| io::ErrorKind::TimedOut)?.map(Side::Unix);
+            let Ok(connected) = timeout(limit, UnixStream::connect(path)).await else {
+                return Err(io::ErrorKind::TimedOut.into());
+            };
+            return connected.map(Side::Unix);
         }
     };
     let connecting = async {

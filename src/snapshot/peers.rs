@@ -140,8 +140,8 @@ fn exchange(exchange: &checked::Exchange, backend: &checked::Backend, hello: &[u
                 Arc::new(config)
             });
             let name = server_name.clone().and_then(|name| ServerName::try_from(name).ok());
-            let ip = backend.address.ip().map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
-            Over::Tls { config, name: name.unwrap_or_else(|| ServerName::from(ip)) }
+            let address = backend.address.ip().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
+            Over::Tls { config, name: name.unwrap_or_else(|| ServerName::from(address.ip())) }
         }
     };
     let ask = match exchange.ask.clone() {
