@@ -115,7 +115,7 @@ async fn open(
     };
     let stream = connected?;
     let _ = stream.set_nodelay(true);
-    options::set_new(listener.options, &stream);
+    options::set(listener.options, &stream);
     Ok(Side::Tcp(stream))
 }
 

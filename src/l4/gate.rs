@@ -1,6 +1,6 @@
 //! A listener of layer 4: what its connections and sessions need, and where what comes of them is counted.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::ties::Ties;
 use super::udp::Spare;
@@ -9,7 +9,7 @@ use crate::clock::{Now, Stamp};
 use crate::listen::{Counts, ListenerFacts};
 use crate::names::Outcome;
 use crate::pool::Backend;
-use crate::snapshot::{Current, ServedPool, Snapshot, TcpOptions};
+use crate::snapshot::{Current, ServedPool, Snapshot};
 use crate::telemetry::{self, CodeClass, Entry, Summary};
 
 /// A listener of layer 4.
@@ -20,8 +20,6 @@ pub(crate) struct Gate {
     /// Counts of connections by reason, as those of requests.
     requests: Arc<telemetry::Counts>,
     pub(super) ties: Arc<Ties>,
-    /// What connections of TCP have from the listening socket.
-    pub(super) inherited: OnceLock<TcpOptions>,
     /// What a listener of UDP has for a lane that has no place left.
     pub(super) spare: Spare,
 }
@@ -35,15 +33,7 @@ impl Gate {
         ties: &Arc<Ties>,
     ) -> Self {
         let (current, requests, ties) = (Arc::clone(current), Arc::clone(requests), Arc::clone(ties));
-        Self {
-            facts,
-            counts: Arc::default(),
-            current,
-            requests,
-            ties,
-            inherited: OnceLock::new(),
-            spare: Spare::default(),
-        }
+        Self { facts, counts: Arc::default(), current, requests, ties, spare: Spare::default() }
     }
 
     /// Counts a client that found nobody to serve it.

@@ -8,19 +8,8 @@ use socket2::{SockRef, TcpKeepalive};
 use crate::clock::millis;
 use crate::snapshot::TcpOptions;
 
-/// Sets it on a socket that may have had other options before.
+/// Sets it on a new socket.
 pub(super) fn set(options: TcpOptions, socket: &impl AsFd) {
-    set_new(options, socket);
-    if options.keepalive.is_none() {
-        let _ = SockRef::from(socket).set_keepalive(false);
-    }
-    if options.user_timeout.is_none() {
-        let _ = set_tcp_user_timeout(socket, 0);
-    }
-}
-
-/// Sets it on a socket that has none of it.
-pub(super) fn set_new(options: TcpOptions, socket: &impl AsFd) {
     if let Some(after) = options.keepalive {
         let _ = SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(after));
     }

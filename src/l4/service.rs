@@ -50,7 +50,6 @@ impl Service for Layer4Listeners {
 }
 
 async fn run(socket: TcpListener, gate: Arc<Gate>, shutdown: ShutdownWatch) {
-    gate.prepare(&socket);
     let start = |tcp, peer, slot| {
         let gate = Arc::clone(&gate);
         on_own_thread(tcp, async move |tcp| gate.serve(tcp, peer, slot).await);

@@ -1,6 +1,6 @@
 //! One TCP connection, from its arrival to its end.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -42,15 +42,6 @@ impl Gate {
         self.tcp(&self.current.load()).map_or(0, |listener| listener.connections)
     }
 
-    /// Gives a listening socket what its connections are to have, which they then have from it.
-    pub(super) fn prepare(&self, socket: &TcpListener) {
-        let snapshot = self.current.load();
-        if let Some(listener) = self.tcp(&snapshot) {
-            options::set(listener.options, socket);
-            let _ = self.inherited.set(listener.options);
-        }
-    }
-
     fn tcp<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s ServedTcp> {
         match snapshot.listeners.get(self.facts.index)?.layer4.as_ref()? {
             ServedLayer4::Tcp(tcp) => Some(tcp),
@@ -65,9 +56,8 @@ impl Gate {
         let snapshot = self.current.load();
         let Some(listener) = self.tcp(&snapshot) else { return };
         let Some(ends) = self.ends(&mut client, peer, listener).await else { return };
-        if self.inherited.get() != Some(&listener.options) {
-            options::set(listener.options, &client);
-        }
+        // Not by way of the listening socket: whoever came before it had them would lack them.
+        options::set(listener.options, &client);
         let mut first = FirstBytes::new(listener.first_bytes);
         let Some(pool) = route(listener, &mut first, &mut client).await else {
             return self.reject(&ends, "no route takes it");
