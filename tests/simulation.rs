@@ -677,7 +677,7 @@ fn action() -> impl Strategy<Value = Action> {
 }
 
 fn cases() -> u32 {
-    std::env::var("SIMULATION_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100_000)
+    std::env::var("SIMULATION_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(30_000)
 }
 
 proptest! {

@@ -35,6 +35,8 @@ pub(super) async fn peer(
         again(proxy, ctx).await?;
     }
     span::try_begins(ctx);
+    // Each try sends the body from its begin.
+    ctx.body_bytes = 0;
     let source = ctx.connection.as_ref().map(|connection| connection.peer);
     let placed = ctx.placed().ok_or_else(nobody)?;
     let served = &placed.served;

@@ -37,6 +37,22 @@ fn a_reset_before_the_response_is_retried_for_idempotent_requests_only() {
 }
 
 #[test]
+fn a_body_is_bounded_anew_for_each_try() {
+    let apps = apps(2);
+    let listener = "    limits: { body_bytes: 4KiB }\n";
+    let balancer = Balancer::start(&apps, "", listener, "    retries: { attempts: 1 }\n");
+    let chunked = |bytes: usize| format!("{bytes:x}\r\n{}\r\n0\r\n\r\n", "a".repeat(bytes));
+    let status_of = |bytes: usize| {
+        let mut connection = Connection::open(balancer.address);
+        let head = request("PUT", "/reset", &["Transfer-Encoding: chunked"]);
+        connection.send((head + &chunked(bytes)).as_bytes());
+        connection.receive().unwrap().status
+    };
+    assert_eq!((status_of(3000), requests(&apps)), (502, 2), "it is tried again");
+    assert_eq!(status_of(5000), 413);
+}
+
+#[test]
 fn nobody_left_is_said_with_503_and_when_to_come_back() {
     let apps = apps(2);
     let balancer =

@@ -113,7 +113,7 @@ keys! {
     struct PoolTimeouts {
         /// To connect.
         connect: Time = "2s",
-        /// Between two reads from it.
+        /// Between two reads from it, also while a client still sends its body: clients may pause for so long.
         read: Time = "60s",
         /// For one write to it.
         write: Time = "60s",
