@@ -212,8 +212,7 @@ fn an_id_of_a_backend_that_takes_nothing_goes_by_the_address() {
 #[test]
 fn a_flood_with_ids_stays_within_the_bounds_of_all_sessions_and_teaches_nothing() {
     let apps = Datagrams::several("app", 3);
-    let listener =
-        "    limits: { connections: 60, connections_per_client: 3 }\n    udp: { idle: 10m, unproven: 5m }\n";
+    let listener = "    limits: { connections: 60 }\n    udp: { idle: 10m, unproven: 5m }\n";
     let balancer = Layer4::start(&udp(&apps.iter().collect::<Vec<_>>(), &[], listener, CLEAR));
     let talking = Asker::from(client(1), balancer.address);
     let port = talking.ask(b"one").unwrap().port;
@@ -239,7 +238,14 @@ fn a_flood_with_ids_stays_within_the_bounds_of_all_sessions_and_teaches_nothing(
     });
     apps.iter().for_each(|app| app.mute(false));
     assert_eq!(talking.ask(b"three").unwrap().port, port, "who talks stays");
-    // One address, one port, each of the backends: as many sessions as a client may have.
+}
+
+#[test]
+fn sessions_of_ids_count_among_those_that_a_client_may_have() {
+    let apps = Datagrams::several("app", 3);
+    let listener = "    limits: { connections_per_client: 3 }\n";
+    let balancer = Layer4::start(&udp(&apps.iter().collect::<Vec<_>>(), &[], listener, CLEAR));
+    // One address, one port, and each of the backends.
     let greedy = Asker::from(client(5000), balancer.address);
     let ports: BTreeSet<_> = (1..=3).map(|n| greedy.ask(&short(0, &[0, 0, n])).unwrap().port).collect();
     assert_eq!(ports.len(), 3);
