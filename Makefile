@@ -7,11 +7,14 @@ SHELL := /bin/bash
 help: ## List the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
+# Asks nothing, and waits where another program installs something, too.
+APT := DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600
+
 # Installs Debian packages as root; otherwise says which command to run.
 define install
 	@if ! command -v $(1) >/dev/null; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -q && apt-get install -q -y $(2); \
+	    $(APT) update && $(APT) install $(2); \
 	  else \
 	    echo "$(1) is missing. Install it: sudo apt-get install $(2)" >&2; exit 1; \
 	  fi; \
@@ -47,7 +50,7 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	$(call install,dnsmasq,dnsmasq-base)
 	@if [ ! -d /usr/share/tomcat10 ] || [ ! -d /usr/share/tomcat10-examples ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -q && apt-get install -q -y tomcat10 tomcat10-examples; \
+	    $(APT) update && $(APT) install tomcat10 tomcat10-examples; \
 	  else \
 	    echo "Tomcat is missing. Install it: sudo apt-get install tomcat10 tomcat10-examples" >&2; exit 1; \
 	  fi; \
@@ -55,7 +58,7 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	@if ! target/schemathesis/bin/schemathesis --version 2>/dev/null | grep -q ' $(SCHEMATHESIS)$$'; then \
 	  if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then \
 	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	      apt-get update -q && apt-get install -q -y python3-venv; \
+	      $(APT) update && $(APT) install python3-venv; \
 	    else \
 	      echo "Python's venv is missing. Install it: sudo apt-get install python3-venv" >&2; exit 1; \
 	    fi; \
@@ -68,13 +71,15 @@ e2e-deps: ## Install what the end-to-end tests need: Tomcat 10, Redis, Chromium,
 	    && echo "$(ROTEL)" > target/rotel/version; \
 	fi
 
-# The suite is written for Python 2, which Debian no longer has.
+# Written for Python 2, which Debian no longer has: of the protocol tests, this one alone is no part of CI. The same cases, as far as they are a
+# balancer's, are in tests/data/websocket.
 PYTHON2 ?= python2.7
 AUTOBAHN := 25.10.1
 
 protocols-deps: e2e-deps ## Install what the protocol tests need: PostgreSQL, mosquitto, dig, rsyslog, curl, nghttp2, gRPC, testssl.sh, slowhttptest, Autobahn
 	$(call install,pgbench,postgresql postgresql-contrib)
 	$(call install,dig,bind9-dnsutils)
+	$(call install,ip,iproute2)
 	$(call install,rsyslogd,rsyslog)
 	$(call install,mosquitto,mosquitto)
 	$(call install,mosquitto_sub,mosquitto-clients)
@@ -159,6 +164,6 @@ bench-idle: deps ## Measure memory per idle connection against a bare Pingora pr
 	ulimit -n $$(ulimit -Hn) && target/release/examples/bench_idle
 
 bench-l4: deps survival-deps ## Measure TCP and UDP beside HAProxy and NGINX: CPU per GB, connection and datagram, memory when idle
-	@[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || apt-get install -q -y libnginx-mod-stream
+	@[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || $(APT) install libnginx-mod-stream
 	cargo build --release --bin steadfast --example bench_l4
 	ulimit -n $$(ulimit -Hn) && target/release/examples/bench_l4

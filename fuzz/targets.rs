@@ -270,6 +270,7 @@ fn routes() -> Vec<Route> {
     ];
     let route = |(n, matcher): (u16, Matcher)| Route {
         name: n.to_string().into(),
+        place: n.into(),
         matcher,
         action: Action::Pool(PoolIndex(n)),
         rewrite: Rewrite::default(),

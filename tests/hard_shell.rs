@@ -7,6 +7,7 @@ mod support;
 
 #[cfg(test)]
 mod attacks {
+    use std::net::SocketAddr;
     use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ mod attacks {
     const MOST_KIB: u64 = 450 * 1024;
 
     fn attack(mode: &[&str], url: &str) -> Child {
-        let steady = ["-c", CONNECTIONS, "-r", "250", "-l", "12", "-p", "5", "-u", url];
+        let steady = ["-c", CONNECTIONS, "-r", "250", "-l", "120", "-p", "5", "-u", url];
         Command::new("slowhttptest")
             .args(mode)
             .args(steady)
@@ -34,7 +35,7 @@ mod attacks {
     /// Steadfast before an application of its own.
     fn start() -> (App, Program) {
         let (app, port) = (App::start("app1"), Port::reserve());
-        let listener = "    timeouts: { head: 10s, body: 10s, idle: 10s, write: 10s }\n    buffer: { request: {}, response: 512KiB, memory: 300MiB }\n";
+        let listener = "    timeouts: { head: 60s, body: 60s, idle: 60s, write: 60s }\n    buffer: { request: {}, response: 512KiB, memory: 300MiB }\n";
         let top = format!("{SHARED}server: {{ pid_file: pid, threads: 2 }}\n");
         // Fewer than the attackers are: none of them may keep one.
         let pool = "    limits: { connections_per_backend: 100 }\n";
@@ -43,23 +44,60 @@ mod attacks {
         (app, Program::run(port, &text))
     }
 
-    /// Asks each 200 times, in turn, each time over a connection of its own; gives the times that 99 of 100 stay below. What
-    /// the machine does otherwise, and what the attack costs it as such, is in both.
-    #[expect(clippy::disallowed_methods, reason = "measures")]
-    fn p99<const N: usize>(programs: [&Program; N]) -> [Duration; N] {
-        let mut took = [const { Vec::new() }; N];
-        for _ in 0..200 {
-            for (program, took) in programs.iter().zip(&mut took) {
-                std::thread::sleep(Duration::from_millis(8));
-                let start = Instant::now();
-                assert_eq!(get(program.address, "/plain", &[]).status, 200, "others are served");
-                took.push(start.elapsed());
+    /// How long answers took: of the one that is attacked, and of one beside it that is not. What the machine does otherwise, and
+    /// what the attack costs it as such, is in both.
+    #[derive(Default)]
+    struct Took([Vec<Duration>; 2]);
+
+    impl Took {
+        /// Asks each in turn, each time over a connection of its own.
+        #[expect(clippy::disallowed_methods, reason = "measures")]
+        fn measure(&mut self, programs: [&Program; 2]) {
+            for _ in 0..300 {
+                for (program, took) in programs.iter().zip(&mut self.0) {
+                    std::thread::sleep(Duration::from_millis(3));
+                    let start = Instant::now();
+                    assert_eq!(get(program.address, "/plain", &[]).status, 200, "others are served");
+                    took.push(start.elapsed());
+                }
             }
         }
-        took.map(|mut took| {
-            took.sort();
-            took[197]
-        })
+
+        /// The times that 99 of 100 answers stay below.
+        fn p99(&self) -> [Duration; 2] {
+            self.0.each_ref().map(|took| {
+                let mut sorted = took.clone();
+                sorted.sort();
+                sorted[sorted.len() * 99 / 100]
+            })
+        }
+    }
+
+    /// Connections to a port of this machine that are open.
+    fn connections(address: SocketAddr) -> usize {
+        let local = format!(":{:04X}", address.port());
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let open = |line: &&str| {
+            let mut words = line.split_whitespace().skip(1);
+            words.next().is_some_and(|it| it.ends_with(&local)) && words.nth(1) == Some("01")
+        };
+        table.lines().filter(open).count()
+    }
+
+    /// Waits until no attacker comes any more, and none gets a page any more: to serve pages costs time, whoever reads them. Gives
+    /// how many have come.
+    fn settle(app: &App, program: &Program) -> u64 {
+        let (begun, mut before, mut still) = (app.requests(), (0, 0), 0);
+        for _ in 0..300 {
+            std::thread::sleep(Duration::from_millis(100));
+            let (asked, open) = (app.requests() - begun, connections(program.address));
+            still = if (asked, open) == before { still + 1 } else { 0 };
+            before = (asked, open);
+            if still == 5 && (asked, open) != (0, 0) {
+                return asked.max(u64::try_from(open).unwrap());
+            }
+        }
+        panic!("attackers come and go: {before:?} requests and connections");
     }
 
     fn resident_kib(program: &Program) -> u64 {
@@ -71,9 +109,10 @@ mod attacks {
     #[test]
     #[ignore = "needs slowhttptest; `make e2e-protocols`"]
     fn slow_clients_of_every_kind_leave_the_others_alone() {
-        let ((_one, program), (_other, beside)) = (start(), start());
-        let [quiet] = p99([&program]);
-        println!("quiet: p99 {quiet:?}, {} KiB", resident_kib(&program));
+        let ((app, program), (_other, beside)) = (start(), start());
+        let mut quiet = Took::default();
+        quiet.measure([&program, &beside]);
+        println!("quiet: p99 {:?}, {} KiB", quiet.p99(), resident_kib(&program));
         let modes: [(&str, &[&str], &str); 4] = [
             ("slow headers", &["-H", "-i", "1", "-x", "24"], "/plain"),
             ("slow bodies", &["-B", "-i", "1", "-s", "8192", "-x", "10"], "/plain"),
@@ -81,20 +120,22 @@ mod attacks {
             ("slow readers", &["-X", "-w", "10", "-y", "20", "-n", "2", "-z", "32", "-k", "3"], "/leaf"),
         ];
         for (name, mode, path) in modes {
-            let mut kib = 0;
-            let mut round = || {
+            let (mut took, mut kib) = (Took::default(), 0);
+            let round = |round| {
                 let mut attacker = attack(mode, &format!("http://{}{path}", program.address));
-                // By then all of them are connected, and none has been given up.
-                std::thread::sleep(Duration::from_millis(3500));
-                let [attacked, unharmed] = p99([&program, &beside]);
+                let attackers = settle(&app, &program);
+                took.measure([&program, &beside]);
                 kib = kib.max(resident_kib(&program));
                 let _ = attacker.kill();
                 let _ = attacker.wait();
-                println!("{name}: p99 {attacked:?}, of one that is not attacked {unharmed:?}, {kib} KiB");
-                attacked <= 2 * unharmed
+                let [attacked, unharmed] = took.p99();
+                println!(
+                    "{name}, {attackers} of them: p99 {attacked:?}, of one that is not attacked {unharmed:?}, {kib} KiB"
+                );
+                round >= 3 && attacked <= 2 * unharmed
             };
-            // A busy machine may spoil a round; what the attack does to us, it does in each.
-            assert!((0..3).any(|_| round()), "{name}: others wait more than twice as long");
+            // All rounds count: what a busy machine does is spread over both, and what the attack does to us, it does in each.
+            assert!((1..=6).any(round), "{name}: others wait more than twice as long");
             assert!(kib < MOST_KIB, "{name}: {kib} KiB");
         }
     }

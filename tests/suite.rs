@@ -28,6 +28,9 @@ mod architecture;
 #[path = "suite/bad_reloads.rs"]
 mod bad_reloads;
 #[cfg(test)]
+#[path = "suite/buffered_streams.rs"]
+mod buffered_streams;
+#[cfg(test)]
 #[path = "suite/buffers.rs"]
 mod buffers;
 #[cfg(test)]
@@ -36,6 +39,9 @@ mod cli;
 #[cfg(test)]
 #[path = "suite/config.rs"]
 mod config;
+#[cfg(test)]
+#[path = "suite/conformance/mod.rs"]
+mod conformance;
 #[cfg(test)]
 #[path = "suite/control.rs"]
 mod control;

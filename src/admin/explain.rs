@@ -89,6 +89,9 @@ pub(crate) struct Explained {
     pub(crate) evidence: Vec<Clue>,
     /// The backends of the pool and their states, as they were looked at.
     pub(crate) states: Vec<BackendState>,
+    /// The limits of requests in a time that it counts for, of the listener and of the route.
+    #[serde(default)]
+    pub(crate) limits: Vec<String>,
 }
 
 /// A backend and its state.
@@ -225,7 +228,10 @@ pub(crate) fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explai
         .backends()
         .iter()
         .map(|backend| BackendState { backend: backend.id().to_string(), state: backend.state(now).into() });
+    let of_route = listener.route_limits.get(route.place).map(|limits| limits.requests.as_slice());
+    let limits = listener.requests.iter().chain(of_route.unwrap_or_default());
     Ok(Explained {
+        limits: limits.map(|limit| limit.in_words()).collect(),
         route: route.name.to_string(),
         pool: pool.name().to_string(),
         backend,

@@ -68,6 +68,9 @@ fn field(text: &str) -> Result<Field, String> {
 fn as_text(question: &Question, explained: &Explained) -> String {
     let mut text = format!("{} {} from {}\n", question.method, question.url, question.from);
     let _ = writeln!(text, "  route     {}", explained.route);
+    for limit in &explained.limits {
+        let _ = writeln!(text, "  limit     {limit}");
+    }
     let _ = writeln!(text, "  pool      {}", explained.pool);
     let supposed = |id: &str| question.suppose.iter().any(|Supposition { backend, .. }| backend == id);
     let states = explained.states.iter().map(|state| {

@@ -13,7 +13,7 @@ use super::arrive::{client, is_misdirected, listener};
 use super::context::{Client, Placed, RequestContext, Stage};
 use super::proxy::Proxy;
 use super::wait::{self, Turn};
-use super::{ahead, limit, mirror, reply, request_id, routed, span, split, trace};
+use super::{limit, mirror, reply, request_id, routed, span, split, trace};
 use crate::affinity::{self, Circumstance, Decision, Evidence, FirstContact, Refusal, Refused, Verdict};
 use crate::clock::Now;
 use crate::hooks::{self, Choice, HookFailure, SessionKey};
@@ -42,7 +42,6 @@ pub(super) async fn choose(
     if let Some(wait) = limit::before_the_route(listener(ctx), client, headers, ctx.arrived) {
         return reply::too_many(session, ctx, limit::seconds(wait)).await;
     }
-    ahead::read_ahead(session, ctx).await?;
     let (served, named) = match ask_hooks(proxy, session, ctx, client) {
         Ok(Asked::Go(served, named)) => (served, named),
         Ok(Asked::Answer(answer)) => return reply::hook_answer(session, answer).await,
@@ -59,6 +58,10 @@ pub(super) async fn choose(
                 Err(code) => return reply::own(session, ctx, code).await,
             };
             ctx.route = Some(Arc::clone(&route));
+            let headers = &session.req_header().headers;
+            if let Some(wait) = limit::on_the_route(listener(ctx), &route, client, headers, ctx.arrived) {
+                return reply::too_many(session, ctx, limit::seconds(wait)).await;
+            }
             match &route.action {
                 Action::Pool(index) => match ctx.snapshot.pool(*index).map(Arc::clone) {
                     Some(served) => alone(session, ctx, served, client, named.as_ref()).await,
@@ -87,7 +90,7 @@ pub(super) async fn choose(
         Err(Unserved { pool: None, refusal }) => return reply::unavailable(session, ctx, refusal).await,
     };
     count_faults(&served, &evidence);
-    if let Some(wait) = limit::by_session(listener(ctx), &evidence, ctx.arrived) {
+    if let Some(wait) = limit::by_session(listener(ctx), ctx.route.as_deref(), &evidence, ctx.arrived) {
         return reply::too_many(session, ctx, limit::seconds(wait)).await;
     }
     let trace = trace::decided(proxy, &served, &evidence, &decision, ctx.arrived);

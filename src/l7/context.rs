@@ -14,7 +14,7 @@ use super::wait::Entry;
 use crate::affinity::{Decision, Evidence, Refusal, SessionDigest};
 use crate::clock::Now;
 use crate::hooks::States;
-use crate::listen::{BodyClock, Connection, Room};
+use crate::listen::{BodyClock, Connection};
 use crate::names::{BackendIndex, Outcome};
 use crate::pool::Permit;
 use crate::route::Route;
@@ -33,8 +33,6 @@ pub(crate) struct RequestContext {
     pub(super) connection: Option<Arc<Connection>>,
     /// To be told of its body, where HTTP/2 bounds the time of it.
     pub(super) body: Option<Arc<BodyClock>>,
-    /// What its body takes that was read ahead.
-    pub(super) room: Option<Room>,
     /// Who is asking, once that is known.
     pub(super) client: Option<Client>,
     /// What hooks remember.

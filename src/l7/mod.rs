@@ -10,7 +10,6 @@
 
 mod access;
 mod admit;
-mod ahead;
 mod answer;
 mod arrive;
 mod choose;

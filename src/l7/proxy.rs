@@ -68,7 +68,6 @@ impl ProxyHttp for Proxy {
             traced: None,
             mirror: None,
             coder: None,
-            room: None,
             body_bytes: 0,
             interim: 0,
             stage: Stage::Arrived,

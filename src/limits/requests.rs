@@ -40,6 +40,17 @@ impl RequestLimit {
         (&self.by, self.rate, self.keys) == (by, rate, keys)
     }
 
+    /// How many may come, in words: `50 in 1s for each client, 200 at once`.
+    pub fn in_words(&self) -> String {
+        let by = match &self.by {
+            By::Client(_) => "client".to_owned(),
+            By::Session => "session".to_owned(),
+            By::Header(name) => format!("value of {name}"),
+        };
+        let Rate { requests, per, burst } = self.rate;
+        format!("{requests} in {} for each {by}, {burst} at once", humantime::format_duration(per))
+    }
+
     /// By what it tells requests apart.
     pub fn by(&self) -> &By {
         &self.by

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
@@ -31,18 +31,6 @@ pub struct Gathering {
     pub files: Option<Files>,
 }
 
-/// Room that somebody has of the memory for bodies; given back when dropped.
-#[derive(Debug)]
-pub struct Room(#[expect(dead_code, reason = "it is held")] Share);
-
-impl Gathering {
-    /// Room for a body that is kept elsewhere, if there is any.
-    pub fn room(&self, bytes: usize) -> Option<Room> {
-        let mut share = Share::of(&self.all_memory);
-        share.grow(bytes).then_some(Room(share))
-    }
-}
-
 /// Where bodies go that are too long for memory.
 #[derive(Debug)]
 pub struct Files {
@@ -52,6 +40,25 @@ pub struct Files {
     pub bytes: u64,
     /// Bytes of all of them.
     pub all_bytes: Arc<Budget>,
+}
+
+/// Where a body comes from.
+pub(super) trait Source {
+    /// Whether all of it was read.
+    fn ended(&self) -> bool;
+
+    /// Reads some more of it, so many bytes at most. None before its end: the client has left.
+    fn read(&mut self, most: usize, into: &mut BytesMut) -> impl Future<Output = io::Result<usize>> + Send;
+}
+
+impl Source for ClientStream {
+    fn ended(&self) -> bool {
+        self.message_ended()
+    }
+
+    async fn read(&mut self, most: usize, into: &mut BytesMut) -> io::Result<usize> {
+        (&mut *self).take(most as u64).read_buf(into).await
+    }
 }
 
 /// A body, or its beginning.
@@ -68,6 +75,23 @@ impl Gathered {
     /// Whether all of it was given out.
     pub(super) fn is_empty(&self) -> bool {
         self.memory.is_empty() && self.left == 0
+    }
+
+    /// Gives the next piece of it out; `None`: that was all. Nothing is lost if it is not waited for.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if !self.memory.is_empty() {
+            return Ok(Some(self.memory.split().freeze()));
+        }
+        let Some(file) = self.file.as_mut().filter(|_| self.left > 0) else { return Ok(None) };
+        let mut piece = BytesMut::with_capacity(4 * STEP);
+        match u64::try_from(file.read_buf(&mut piece).await?).unwrap_or(0) {
+            // Somebody has cut the file.
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                self.left = self.left.saturating_sub(read);
+                Ok(Some(piece.freeze()))
+            }
+        }
     }
 
     /// Gives some of it out.
@@ -101,7 +125,7 @@ impl Gathered {
 /// # Errors
 /// The client leaves, is too slow, or sends what is no body.
 pub(super) async fn gather(
-    stream: &mut ClientStream,
+    stream: &mut impl Source,
     begun: BytesMut,
     gathering: &Gathering,
     pause: Duration,
@@ -109,12 +133,12 @@ pub(super) async fn gather(
     let mut memory = begun;
     let mut share = Share::of(&gathering.all_memory);
     let mut room = share.grow(memory.len());
-    while room && !stream.message_ended() && memory.len() < gathering.memory {
+    while room && !stream.ended() && memory.len() < gathering.memory {
         let step = STEP.min(gathering.memory - memory.len());
         room = share.grow_to(memory.len() + step);
         if room {
             memory.reserve(step);
-            read(&mut (&mut *stream).take(step as u64), &mut memory, pause).await?;
+            read(stream, step, &mut memory, pause).await?;
         }
     }
     let mut gathered = match &gathering.files {
@@ -127,7 +151,7 @@ pub(super) async fn gather(
         }
     };
     let Some(files) = &gathering.files else { return Ok(gathered) };
-    if !stream.message_ended() {
+    if !stream.ended() {
         fill(stream, &mut gathered, files, pause).await?;
     }
     Ok(gathered)
@@ -135,7 +159,7 @@ pub(super) async fn gather(
 
 /// Reads on, into a file.
 async fn fill(
-    stream: &mut ClientStream,
+    stream: &mut impl Source,
     gathered: &mut Gathered,
     files: &Files,
     pause: Duration,
@@ -152,8 +176,8 @@ async fn fill(
     let mut buffer = BytesMut::with_capacity(4 * STEP);
     let mut length = 0;
     let room = |length: u64| usize::try_from(length).unwrap_or(usize::MAX).saturating_add(4 * STEP);
-    while !stream.message_ended() && length < files.bytes && share.grow_to(room(length)) {
-        read(&mut (&mut *stream).take(4 * STEP as u64), &mut buffer, pause).await?;
+    while !stream.ended() && length < files.bytes && share.grow_to(room(length)) {
+        read(stream, 4 * STEP, &mut buffer, pause).await?;
         file.write_all(&buffer).await?;
         length += buffer.len() as u64;
         buffer.clear();
@@ -164,9 +188,9 @@ async fn fill(
     Ok(())
 }
 
-async fn read(from: &mut (impl AsyncRead + Unpin), to: &mut BytesMut, pause: Duration) -> io::Result<()> {
-    match timeout(pause, from.read_buf(to)).await {
-        Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+async fn read(from: &mut impl Source, most: usize, to: &mut BytesMut, pause: Duration) -> io::Result<()> {
+    match timeout(pause, from.read(most, to)).await {
+        Ok(Ok(0)) if !from.ended() => Err(io::ErrorKind::UnexpectedEof.into()),
         Ok(read) => read.map(drop),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     }

@@ -89,6 +89,7 @@ impl Rejection {
         match error.kind() {
             std::io::ErrorKind::TimedOut => Some(Self::TimedOut),
             std::io::ErrorKind::InvalidData => Some(Self::Malformed("bad chunks")),
+            std::io::ErrorKind::FileTooLarge => Some(Self::BodyTooLarge),
             _ => None,
         }
     }

@@ -19,10 +19,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::acceptance::Accepting;
 use super::body_clock::BodyClock;
+use super::buffered::Buffered;
+use super::buffers::Buffers;
 use super::connection::Connection;
 use super::counts::{Counts, add};
 use super::door::Bounds;
 use super::head::{HeadLimits, Rejection};
+use super::outgoing::Holding;
 use super::pages::Page;
 use super::stream::ClientStream;
 
@@ -86,7 +89,7 @@ pub(super) struct Http2<'d, A> {
 
 /// Streams that are open, to know when none is.
 #[derive(Clone, Debug, Default)]
-struct Open(Arc<AtomicUsize>);
+pub(super) struct Open(Arc<AtomicUsize>);
 
 impl<A: HttpServerApp + Send + Sync + 'static> Http2<'_, A> {
     /// Serves it until it ends.
@@ -161,51 +164,111 @@ impl<A: HttpServerApp + Send + Sync + 'static> Http2<'_, A> {
         options
     }
 
-    /// Answers a request that goes no further, with the listener's page where there is one.
-    fn refuse(&self, mut session: HttpSession, rejection: Rejection) {
-        let code = rejection.status().0;
-        let pages = self.connection.listener.pages.load_full();
-        let Some(page) = pages.and_then(|pages| pages.of(code).cloned()) else {
-            return sent(refuse(&mut session, code, None));
-        };
-        // The client's window may be small.
-        let limit = self.bounds.write;
-        tokio::spawn(async move {
-            sent(refuse(&mut session, code, Some(&page)));
-            // Dropped, and so reset, if the client takes none of it.
-            if let Ok(written) = timeout(limit, session.write_body(page.body, true)).await {
-                sent(written);
-            }
-        });
-    }
-
     /// Hands one request to the application, in a task of its own on this thread.
     fn take(&self, mut session: HttpSession, open: &Open) {
-        let has_body = !session.is_body_done();
+        let connection = Arc::clone(&self.connection);
         if let Err(rejection) = judge(session.req_header(), &self.bounds.head) {
             add(&self.counts.rejected);
-            return self.refuse(session, rejection);
+            return refuse(session, rejection, connection, self.bounds.write);
         }
-        let head = session.req_header_mut();
-        join_cookies(head);
-        let silence = if is_grpc(head) { self.http2.silence } else { self.http2.body_timeout };
-        let body = has_body.then(|| Arc::new(BodyClock::new()));
-        head.extensions_mut().insert(Stream { connection: Arc::clone(&self.connection), body: body.clone() });
-        let (app, shutdown, counts) = (Arc::clone(self.app), self.shutdown.clone(), Arc::clone(self.counts));
-        let place = open.enter();
+        join_cookies(session.req_header_mut());
+        let served = Served {
+            app: Arc::clone(self.app),
+            connection,
+            bounds: self.bounds,
+            http2: self.http2,
+            counts: Arc::clone(self.counts),
+            shutdown: self.shutdown.clone(),
+        };
+        let buffers = self.connection.listener.buffers.load_full();
+        let (place, open) = (open.enter(), open.clone());
         tokio::spawn(async move {
             let _place = place;
-            let served = app.process_new_http(ServerSession::new_http2(session), &shutdown);
-            match body {
-                None => _ = served.await,
-                Some(body) => tokio::select! {
-                    _ = served => {}
-                    // Dropped, and so reset.
-                    () = body.stands_still(silence) => add(&counts.timed_out),
-                },
+            match buffers {
+                Some(buffers) => Box::pin(served.serve_buffered(session, &buffers, open)).await,
+                None => {
+                    let has_body = !session.is_body_done();
+                    served.serve(ServerSession::new_http2(session), has_body).await;
+                }
             }
         });
     }
+}
+
+/// What one request is served with.
+struct Served<A> {
+    app: Arc<A>,
+    connection: Arc<Connection>,
+    bounds: Bounds,
+    http2: Http2Bounds,
+    counts: Arc<Counts>,
+    shutdown: ShutdownWatch,
+}
+
+impl<A: HttpServerApp + Send + Sync + 'static> Served<A> {
+    /// Reads its body first, and holds the response, as the listener says.
+    async fn serve_buffered(self, session: HttpSession, buffers: &Buffers, open: Open) {
+        let (limit, slowest) = (self.bounds.write, self.bounds.slowest);
+        let holding = buffers.response.map(|bytes| Holding {
+            limit: bytes,
+            memory: Arc::clone(&buffers.memory),
+            patience: limit,
+            slowest: slowest.reader,
+            open,
+        });
+        let mut has_body = !session.is_body_done();
+        // Messages of gRPC are answered one by one.
+        let gathering = buffers.request.as_ref().filter(|_| has_body && !is_grpc(session.req_header()));
+        let mut session = Buffered::new(session, holding);
+        if let Some(gathering) = gathering {
+            let most = self.bounds.head.body_bytes;
+            match session.gather(gathering, self.http2.body_timeout, slowest.body, most).await {
+                // Nobody waits for more of it.
+                Ok(whole) => has_body = !whole,
+                Err(error) => {
+                    let Some(rejection) = Rejection::of(&error) else { return };
+                    let timed_out = rejection == Rejection::TimedOut;
+                    add(if timed_out { &self.counts.timed_out } else { &self.counts.rejected });
+                    return refuse(session.into_inner(), rejection, self.connection, limit);
+                }
+            }
+        }
+        self.serve(ServerSession::new_custom(Box::new(session)), has_body).await;
+    }
+
+    /// Serves it; a body that is to come is bounded in time.
+    async fn serve(self, mut session: ServerSession, has_body: bool) {
+        let head = session.req_header_mut();
+        let silence = if is_grpc(head) { self.http2.silence } else { self.http2.body_timeout };
+        let body = has_body.then(|| Arc::new(BodyClock::new()));
+        head.extensions_mut().insert(Stream { connection: self.connection, body: body.clone() });
+        let served = self.app.process_new_http(session, &self.shutdown);
+        match body {
+            None => _ = served.await,
+            Some(body) => tokio::select! {
+                _ = served => {}
+                // Dropped, and so reset.
+                () = body.stands_still(silence) => add(&self.counts.timed_out),
+            },
+        }
+    }
+}
+
+/// Answers a request that goes no further, with the listener's page where there is one.
+fn refuse(mut session: HttpSession, rejection: Rejection, connection: Arc<Connection>, limit: Duration) {
+    let code = rejection.status().0;
+    let pages = connection.listener.pages.load_full();
+    let Some(page) = pages.and_then(|pages| pages.of(code).cloned()) else {
+        return sent(refusal(&mut session, code, None));
+    };
+    // The client's window may be small.
+    tokio::spawn(async move {
+        sent(refusal(&mut session, code, Some(&page)));
+        // Dropped, and so reset, if the client takes none of it.
+        if let Ok(written) = timeout(limit, session.write_body(page.body, true)).await {
+            sent(written);
+        }
+    });
 }
 
 impl Open {
@@ -213,14 +276,14 @@ impl Open {
         self.0.load(Ordering::Relaxed) > 0
     }
 
-    fn enter(&self) -> Place {
+    pub(super) fn enter(&self) -> Place {
         self.0.fetch_add(1, Ordering::Relaxed);
         Place(self.clone())
     }
 }
 
 /// The place of an open stream; given back when dropped.
-struct Place(Open);
+pub(super) struct Place(Open);
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -236,6 +299,10 @@ fn judge(head: &RequestHeader, limits: &HeadLimits) -> Result<(), Rejection> {
     if head.headers.len() > limits.fields {
         return Err(Rejection::FieldsTooLarge);
     }
+    // The parser has judged everything else that RFC 9113 section 8.2.1 asks for.
+    if head.headers.values().any(|value| has_blank_ends(value.as_bytes())) {
+        return Err(Rejection::Malformed("a field value begins or ends with a blank"));
+    }
     let length = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let length = length.and_then(|length| length.trim().parse::<u64>().ok());
     match (length, limits.body_bytes) {
@@ -244,8 +311,12 @@ fn judge(head: &RequestHeader, limits: &HeadLimits) -> Result<(), Rejection> {
     }
 }
 
+fn has_blank_ends(value: &[u8]) -> bool {
+    matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
+}
+
 /// The head of a refusal, and all of it where there is no page.
-fn refuse(session: &mut HttpSession, code: u16, page: Option<&Page>) -> pingora::Result<()> {
+fn refusal(session: &mut HttpSession, code: u16, page: Option<&Page>) -> pingora::Result<()> {
     let mut head = ResponseHeader::build(code, Some(3))?;
     head.insert_header(header::CONTENT_LENGTH, page.map_or(0, |page| page.body.len()))?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;

@@ -24,6 +24,8 @@ impl PoolIndex {
 pub struct Route {
     /// Its name in log and `explain`: as the configuration gives it, else its number in the listener.
     pub name: Arc<str>,
+    /// Its place among the listener's routes, from 0.
+    pub place: usize,
     /// Which requests it takes.
     pub matcher: Matcher,
     /// What becomes of them.

@@ -25,6 +25,7 @@ fn path(text: &str) -> PathPattern {
 fn table(matchers: Vec<Matcher>) -> RouteTable {
     let route = |(number, matcher): (usize, Matcher)| Route {
         name: number.to_string().into(),
+        place: number,
         matcher,
         action: Action::Pool(PoolIndex(0)),
         rewrite: Rewrite::default(),

@@ -10,7 +10,7 @@ use super::logs::Logs;
 use super::peers::{check_spec, peer};
 use super::room::WaitingRoom;
 use super::secrets::Secrets;
-use super::served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
+use super::served::{ErrorPage, RetryPolicy, RouteLimits, ServedListener, ServedPool, Snapshot, ToldHeaders};
 use super::tracing::Tracing;
 use crate::affinity::{
     CookiePolicy, FirstContact, FirstContacts, Insert, KeyRing, Learned, Mode, Policy, PoolBinding, SameSite,
@@ -50,12 +50,17 @@ fn listener(listener: checked::Listener, logs: &Logs, earlier: Option<&ServedLis
     let certificates = certificates(&listener);
     let layer4 = layer4::listener(&listener, earlier.and_then(|earlier| earlier.layer4.as_ref()));
     ServedListener {
+        route_limits: route_limits(&listener, earlier),
         name: listener.name,
         routes: super::routes::table(listener.routes),
         certificates,
         subject_header: listener.tls.and_then(|tls| tls.subject_header?.try_into().ok()),
         trusted_proxies: listener.trusted_proxies,
-        requests: requests(listener.limits.requests, listener.limits.client, earlier),
+        requests: requests(
+            listener.limits.requests,
+            listener.limits.client,
+            earlier.map(|earlier| earlier.requests.as_slice()),
+        ),
         headers: told(listener.headers),
         compression: listener.compression.map(Compression::new),
         error_pages: listener.error_pages.into_iter().filter_map(page).collect(),
@@ -81,7 +86,7 @@ fn certificates(listener: &checked::Listener) -> Vec<(String, i64)> {
 fn requests(
     limits: Vec<checked::RequestLimit>,
     client: checked::ClientPrefix,
-    earlier: Option<&ServedListener>,
+    earlier: Option<&[Arc<RequestLimit>]>,
 ) -> Vec<Arc<RequestLimit>> {
     let prefix = Prefix { ipv4: client.ipv4, ipv6: client.ipv6 };
     let limit = |limit: checked::RequestLimit| {
@@ -92,11 +97,25 @@ fn requests(
             (checked::LimitBy::Client | checked::LimitBy::Header, _) => By::Client(prefix),
         };
         let rate = Rate { requests: limit.requests, per: limit.per, burst: limit.burst };
-        let same =
-            earlier.and_then(|earlier| earlier.requests.iter().find(|it| it.is(&by, rate, limit.keys)));
+        let same = earlier.and_then(|earlier| earlier.iter().find(|it| it.is(&by, rate, limit.keys)));
         same.map_or_else(|| Arc::new(RequestLimit::new(by, rate, limit.keys, rand::random())), Arc::clone)
     };
     limits.into_iter().map(limit).collect()
+}
+
+/// The limits of routes. Those of a route of the same name go on.
+fn route_limits(listener: &checked::Listener, earlier: Option<&ServedListener>) -> Vec<RouteLimits> {
+    let limits = |(place, route): (usize, &checked::Route)| {
+        let name = super::routes::name(route, place);
+        let earlier = earlier.and_then(|earlier| earlier.route_limits.iter().find(|it| it.route == name));
+        let before = earlier.map(|earlier| earlier.requests.as_slice());
+        RouteLimits {
+            requests: requests(route.requests.clone(), listener.limits.client, before),
+            meter: earlier.map(|earlier| earlier.meter.clone()).unwrap_or_default(),
+            route: name,
+        }
+    };
+    listener.routes.iter().enumerate().map(limits).collect()
 }
 
 fn told(headers: checked::Headers) -> ToldHeaders {

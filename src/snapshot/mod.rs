@@ -28,5 +28,5 @@ pub use layer4::{ServedLayer4, ServedTcp, ServedUdp, TcpOptions};
 pub use logs::{LogError, Logs};
 pub use room::WaitingRoom;
 pub use secrets::{Secrets, SecretsError};
-pub use served::{ErrorPage, RetryPolicy, ServedListener, ServedPool, Snapshot, ToldHeaders};
+pub use served::{ErrorPage, RetryPolicy, RouteLimits, ServedListener, ServedPool, Snapshot, ToldHeaders};
 pub use tracing::Tracing;

@@ -10,9 +10,10 @@ use crate::route::{
 
 /// The routes of one listener.
 pub(super) fn table(routes: Vec<checked::Route>) -> RouteTable {
-    let route = |(route, number): (checked::Route, u32)| {
+    let route = |(place, route): (usize, checked::Route)| {
         Some(Route {
-            name: route.name.unwrap_or_else(|| format!("#{number}")).into(),
+            name: name(&route, place).into(),
+            place,
             matcher: matcher(route.matcher),
             action: action(route.action)?,
             rewrite: Rewrite {
@@ -29,7 +30,12 @@ pub(super) fn table(routes: Vec<checked::Route>) -> RouteTable {
             },
         })
     };
-    RouteTable::new(routes.into_iter().zip(1..).filter_map(route).collect())
+    RouteTable::new(routes.into_iter().enumerate().filter_map(route).collect())
+}
+
+/// Its name in log and `explain`.
+pub(super) fn name(route: &checked::Route, place: usize) -> String {
+    route.name.clone().unwrap_or_else(|| format!("#{}", place + 1))
 }
 
 fn pool(index: usize) -> Option<PoolIndex> {

@@ -23,7 +23,7 @@ use crate::pool::{Backend, Pool};
 use crate::route::{PoolIndex, RouteTable};
 use crate::store::{KeptPool, SharedTable};
 use crate::telemetry::{
-    AccessLog, ListenerMeter, LiveCount, LossBook, PoolMeter, Report, SessionBook, Traffic,
+    AccessLog, LimitMeter, ListenerMeter, LiveCount, LossBook, PoolMeter, Report, SessionBook, Traffic,
 };
 
 /// Everything compiled from one configuration.
@@ -94,6 +94,8 @@ pub struct ServedListener {
     pub trusted_proxies: Vec<IpNet>,
     /// Limits of requests in a time.
     pub requests: Vec<Arc<RequestLimit>>,
+    /// Those of its routes, by their places.
+    pub route_limits: Vec<RouteLimits>,
     /// What backends and clients are told about a request.
     pub headers: ToldHeaders,
     /// How responses are written shorter, if they are.
@@ -114,6 +116,17 @@ pub struct ServedListener {
     pub layer4: Option<ServedLayer4>,
     /// Counts what it answers by itself.
     pub meter: ListenerMeter,
+}
+
+/// Limits of the requests that one route takes.
+#[derive(Debug)]
+pub struct RouteLimits {
+    /// The route's name.
+    pub route: String,
+    /// Limits of requests in a time.
+    pub requests: Vec<Arc<RequestLimit>>,
+    /// Counts those that were one too many.
+    pub meter: LimitMeter,
 }
 
 /// What backends and clients are told about a request.

@@ -32,8 +32,8 @@ pub use incidents::{Incident, Watch};
 pub use logger::{NotOurs, log_level, set_log_level, start_logger};
 pub use losses::{LossBook, Losses};
 pub use meter::{
-    BOUNDS_US, BackendTraffic, CodeClass, Distribution, FailedTry, LimitedBy, ListenerMeter, Measure,
-    PoolMeter, Times, TokenFault, Traffic, Turned,
+    BOUNDS_US, BackendTraffic, CodeClass, Distribution, FailedTry, LimitMeter, LimitedBy, ListenerMeter,
+    Measure, PoolMeter, Times, TokenFault, Traffic, Turned,
 };
 pub(crate) use metrics::family;
 pub use metrics::{Exposition, Family, Format, Kind, families};

@@ -8,7 +8,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::balancer::{Balancer, SHARED, apps};
 use crate::support::exchange::{Connection, get, request};
-use crate::support::http2::{Http2, receive};
 
 /// Two sockets for each client: more than a shell allows by default.
 fn many_files() {
@@ -43,49 +42,6 @@ fn five_hundred_slow_senders_hold_no_backend() {
     for connection in &mut slow {
         assert_eq!(connection.receive().unwrap().word("body="), "3000");
     }
-}
-
-#[tokio::test]
-async fn slow_senders_of_http_2_hold_no_backend_where_they_say_how_much_will_come() {
-    let apps = apps(1);
-    let listener =
-        "    http2: { cleartext: true }\n    buffer: { request: { memory: 4KiB }, memory: 1MiB }\n";
-    let balancer = Balancer::start(&apps, SHARED, listener, "");
-    let (mut clients, mut slow) = (Vec::new(), Vec::new());
-    for _ in 0..2 {
-        let client = Http2::cleartext(balancer.address).await;
-        for _ in 0..50 {
-            let mut send = client.send.clone().ready().await.unwrap();
-            let head = client.head("POST", "/plain", &[("content-length", "3000")]);
-            let (response, mut body) = send.send_request(head, false).unwrap();
-            body.send_data(vec![b'a'; 2999].into(), false).unwrap();
-            slow.push((response, body));
-        }
-        clients.push(client);
-    }
-    let last = clients[0].post("/plain", &[("content-length", "3000")], &[b'a'; 3000]).await.unwrap();
-    assert_eq!(last.word("body="), "3000");
-    assert_eq!((apps[0].requests(), apps[0].connections()), (1, 1), "none of them holds a connection");
-    for (_, body) in &mut slow {
-        body.send_data(vec![b'a'].into(), true).unwrap();
-    }
-    for (response, _) in slow {
-        assert_eq!(receive(response).await.unwrap().0.word("body="), "3000");
-    }
-    // What is longer, does not say how long it is, or finds no room, passes as it comes.
-    for (length, fields) in [(5000, vec![("content-length", "5000")]), (3000, vec![]), (70_000, vec![])] {
-        let answer = clients[0].post("/plain", &fields, &vec![b'a'; length]).await.unwrap();
-        assert!(answer.word("body=").parse::<usize>().unwrap() >= length, "{answer:?}");
-    }
-    let full = listener.replace("memory: 1MiB", "memory: 4KiB");
-    let balancer = Balancer::start(&apps, SHARED, &full, "");
-    let client = Http2::cleartext(balancer.address).await;
-    let asking = [3000, 3000, 3000].map(|length| {
-        let (client, body) = (&client, vec![b'a'; length]);
-        async move { client.post("/plain", &[("content-length", "3000")], &body).await.unwrap().status }
-    });
-    let [one, two, three] = asking;
-    assert_eq!(tokio::join!(one, two, three), (200, 200, 200));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use crate::support::app::App;
 use crate::support::balancer::{Balancer, SHARED, apps};
 use crate::support::eventually::soon;
 use crate::support::exchange::{Connection, get};
@@ -60,15 +61,20 @@ fn a_new_session_goes_where_there_is_room() {
     let mut held = Connection::open(balancer.address);
     let fields = format!("Host: app.test\r\nCookie: {}\r\nContent-Length: 5", cookies.cookies());
     held.send(format!("POST / HTTP/1.1\r\n{fields}\r\n\r\n12").as_bytes());
-    while balancer.current.load().pools[0]
-        .pool
-        .backends()
-        .iter()
-        .all(|backend| backend.live().in_flight() == 0)
-    {
+    // The first request may be still on its way out.
+    while apps.iter().map(App::requests).sum::<u64>() < 2 {
         thread::sleep(std::time::Duration::from_millis(5));
     }
+    let in_flight = || {
+        let snapshot = balancer.current.load();
+        let backends = snapshot.pools[0].pool.backends();
+        backends.iter().map(|backend| backend.live().in_flight()).sum::<u32>()
+    };
     for n in 0..5 {
+        // So may each of the others, and the next would find no room.
+        while in_flight() > 1 {
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
         let other = get(balancer.address, "/", &[&format!("User-Agent: other {n}")]);
         assert!(other.status == 200 && other.server() != cookies.server(), "{other:?}");
     }

@@ -137,7 +137,7 @@ fn what_is_served_is_what_the_table_says() {
         let series = if histogram { format!("{name}_count") } else { name.clone() };
         let is_it = |key: &&String| key.split('{').next() == Some(series.as_str());
         let found: Vec<_> = served.keys().filter(is_it).collect();
-        // Only a pool that shares its learned table or has a waiting room, a listener with TLS, one of UDP and an access log have
+        // Only a pool that shares its learned table or has a waiting room, a listener with TLS, one of UDP, a route with limits and an access log have
         // these.
         let elsewhere = [
             "steadfast_store_shared_",
@@ -145,6 +145,7 @@ fn what_is_served_is_what_the_table_says() {
             "steadfast_listen_certificate_",
             "steadfast_listen_datagrams",
             "steadfast_telemetry_log_",
+            "steadfast_l7_route_limited_",
         ];
         if elsewhere.iter().any(|begin| name.starts_with(begin)) {
             assert!(found.is_empty(), "{found:?}");

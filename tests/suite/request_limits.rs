@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use crate::admin::Administered;
+use crate::metrics::{Metered, sum};
 use crate::support::balancer::{Balancer, SHARED, apps, checked, configuration};
 use crate::support::exchange::{Connection, get, request};
 
@@ -99,4 +101,57 @@ fn a_client_has_so_many_connections_and_others_are_served() {
         served
     });
     assert!(served, "places are given back");
+}
+
+#[test]
+fn a_route_has_limits_of_its_own_beside_the_listeners() {
+    let apps = apps(1);
+    let routes = |login: &str| {
+        format!(
+            "    routes:\n      - {{ name: login, match: {{ path: {{ exact: [/login] }} }}, pool: app, limits: {{ requests: [ {login} ] }} }}\n      - {{ match: {{ path: {{ exact: [/old] }} }}, redirect: {{ to: /new }}, limits: {{ requests: [ {{ requests: 1, per: 1h }} ] }} }}\n      - {{ name: plain, match: {{ path: {{ exact: [/plain] }} }}, pool: app, limits: {{ requests: [ {{ by: session, requests: 2, per: 1h }}, {{ by: header, header: x-key, requests: 1, per: 1h }} ] }} }}\n      - pool: app\n"
+        )
+    };
+    let text = |login: &str, requests: u32| {
+        let limits = format!("    limits: {{ requests: [ {{ requests: {requests}, per: 1h }} ] }}\n");
+        configuration(&apps, SHARED, &(routes(login) + &limits), "")
+    };
+    let login = "{ requests: 2, per: 1h }";
+    let balancer = Balancer::configured(&text(login, 100));
+    let ask = |path: &str, fields: &[&str]| get(balancer.address, path, fields).status;
+    assert_eq!([ask("/login", &[]), ask("/login", &[]), ask("/login", &[])], [200, 200, 429]);
+    assert_eq!([ask("/other", &[]), ask("/plain", &[])], [200, 200], "other routes are not full");
+    assert_eq!([ask("/old", &[]), ask("/old", &[])], [302, 429], "an answer of ours counts, too");
+    let refused = get(balancer.address, "/login", &[]);
+    let wait: u64 = refused.all("retry-after")[0].parse().unwrap();
+    assert!((1700..=1800).contains(&wait), "{wait}");
+    let cookies = format!("Cookie: {}", get(balancer.address, "/", &["User-Agent: one"]).cookies());
+    let session = [&*cookies];
+    assert_eq!([ask("/plain", &session), ask("/plain", &session), ask("/plain", &session)], [200, 200, 429]);
+    assert_eq!(ask("/other", &session), 200, "elsewhere the session is served");
+    assert_eq!([ask("/plain", &["X-Key: a"]), ask("/plain", &["X-Key: a"])], [200, 429]);
+    // A reload forgives nobody where the limit is the same, and the listener's own holds for all routes.
+    balancer.put_in_force(&text(login, 100));
+    assert_eq!(ask("/login", &[]), 429);
+    balancer.put_in_force(&text("{ requests: 3, per: 1h }", 1));
+    assert_eq!([ask("/login", &[]), ask("/other", &[]), ask("/login", &[])], [200, 429, 429]);
+}
+
+#[test]
+fn what_a_route_refuses_is_counted_for_it_and_explained() {
+    let apps = apps(1);
+    let listener = "    routes: [ { name: login, pool: app, limits: { requests: [ { requests: 1, per: 1h, burst: 2 } ] } } ]\n    limits: { requests: [ { by: header, header: x-key, requests: 5 } ] }\n";
+    let metered = Metered::start_with(&apps, "{ listen: 127.0.0.1:0 }", "", listener, "");
+    let asked = [(); 3].map(|()| get(metered.address, "/plain", &[]).status);
+    assert_eq!(asked, [200, 200, 429]);
+    let samples = metered.samples();
+    let labels = ["route=\"login\"", "by=\"client\""];
+    assert_eq!(sum(&samples, "steadfast_l7_route_limited_total", &labels), 1.0);
+    assert_eq!(sum(&samples, "steadfast_l7_limited_total", &[]), 0.0, "the listener has refused none");
+    let balancer = Administered::plain(&apps);
+    let text = configuration(&apps, &format!("{SHARED}admin: {{ listen: 127.0.0.1:0 }}\n"), listener, "");
+    balancer.control.put_in_force(checked(&text, balancer.folder())).unwrap();
+    let question = serde_json::json!({ "url": "/plain", "headers": [] });
+    let explained = balancer.send("POST", "/v1/explain", &question).body;
+    let limits = ["5 in 1s for each value of x-key, 5 at once", "1 in 1h for each client, 2 at once"];
+    assert_eq!(explained["limits"], serde_json::json!(limits));
 }

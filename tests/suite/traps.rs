@@ -284,3 +284,20 @@ async fn what_a_backend_may_have_done_is_not_done_again() {
     let answer = client.post("/", &[], b"do it").await.unwrap();
     assert_eq!((answer.status, connections.load(Ordering::SeqCst)), (502, 1), "{answer:?}");
 }
+
+#[test]
+fn naming_a_cookie_as_the_connections_moves_no_session() {
+    let apps = apps(3);
+    let balancer = Balancer::plain(&apps);
+    let first = get(balancer.address, "/", &[]);
+    let cookies = format!("Cookie: {}", first.cookies());
+    for _ in 0..5 {
+        // Pingora takes out what is named, before we see what the backend gets (RFC 9110 section 7.6.1).
+        let echo = get(balancer.address, "/echo", &[&cookies, "Connection: Cookie"]);
+        assert!(!echo.body.to_lowercase().contains("steadfast-"), "{}", echo.body);
+        let next = get(balancer.address, "/", &[&cookies, "User-Agent: another", "Connection: Cookie"]);
+        assert_eq!(next.server(), first.server());
+    }
+    let next = get(balancer.address, "/", &[&cookies]);
+    assert_eq!((next.server(), next.word("fresh=")), (first.server(), "false"), "the session lives on");
+}

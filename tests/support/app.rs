@@ -138,6 +138,13 @@ impl Shared {
     fn answer(&self, name: &str, path: &str, head: &str, body: usize) -> String {
         let page = path.split(['?', ';']).next().unwrap_or("/");
         let presented = session_id(path, head);
+        // Made before others are kept waiting.
+        let long = match page {
+            "/leaf" => "x".repeat(300 << 10),
+            "/page" => "x".repeat(1 << 20),
+            "/big" => "x".repeat(16 << 20),
+            _ => String::new(),
+        };
         let mut sessions = self.sessions.lock().unwrap();
         let known = presented.clone().filter(|id| sessions.contains_key(id));
         let fresh_id = || format!("{name}-{}", self.ids.fetch_add(1, Ordering::SeqCst));
@@ -145,9 +152,7 @@ impl Shared {
         let mut text = format!("server={name} body={body}");
         match page {
             "/plain" => {}
-            "/leaf" => text = "x".repeat(300 << 10),
-            "/page" => text = "x".repeat(1 << 20),
-            "/big" => text = "x".repeat(16 << 20),
+            "/leaf" | "/page" | "/big" => text = long,
             "/static" => lines.push_str("Cache-Control: public, max-age=60\r\n"),
             "/early" => lines.push_str("X-Early: 1\r\n"),
             "/hop" => lines.push_str("Keep-Alive: timeout=5\r\nProxy-Connection: x\r\n"),

@@ -30,8 +30,14 @@ pub(super) fn gather(api: &Api, snapshot: &Snapshot, to: &mut Exposition) {
             to.count(&family::ANSWERED, &[listener.name.as_str(), class.as_str()], listener.meter.of(class));
         }
         for by in LimitedBy::ALL {
-            let count = listener.meter.limited_by(by);
+            let count = listener.meter.limits().limited_by(by);
             to.count(&family::LIMITED, &[listener.name.as_str(), by.as_str()], count);
+        }
+        for route in listener.route_limits.iter().filter(|route| !route.requests.is_empty()) {
+            for by in LimitedBy::ALL {
+                let labels = [listener.name.as_str(), route.route.as_str(), by.as_str()];
+                to.count(&family::ROUTE_LIMITED, &labels, route.meter.limited_by(by));
+            }
         }
     }
     for writer in snapshot.logs.writers() {

@@ -1,7 +1,7 @@
 //! Routes: they lead somewhere, and each can match.
 
 use super::{Surroundings, actions, all, shadow};
-use crate::config::checked::{Action, Matcher, PathPattern, Route, ValueTest};
+use crate::config::checked::{Action, LimitBy, Matcher, PathPattern, RequestLimit, Route, ValueTest};
 use crate::config::collections::{Keyed, Named, OneOrMany};
 use crate::config::model;
 use crate::config::network::Network;
@@ -94,6 +94,7 @@ fn route(
         request_headers,
         response_headers,
         mirror,
+        limits,
     } = route;
     let matcher = matcher(r#match, around);
     let known = matcher.as_ref();
@@ -107,6 +108,17 @@ fn route(
         let message = format!("`{}` has no effect: the route sends nothing to a backend", place.name());
         around.error(Code::Unused, place, message, "remove it");
     }
+    let limits_place = limits.place;
+    let requests = limits.value.map(|limits| super::limits::requests(limits.requests, around));
+    let requests = requests.flatten();
+    let by_session = |limit: &RequestLimit| limit.by == LimitBy::Session;
+    if matches!(action, Some(Action::Redirect { .. } | Action::Respond { .. }))
+        && requests.iter().flatten().any(by_session)
+    {
+        let message =
+            "`by: session` has no effect: the route sends nothing to a backend, so no session is read";
+        around.error(Code::Unused, &limits_place, message, "count `by: client` or `by: header`");
+    }
     let rewrite = actions::rewrite(rewrite, known, around);
     let request_headers = actions::header_changes(request_headers, known, around);
     let response_headers = actions::header_changes(response_headers, known, around);
@@ -119,6 +131,7 @@ fn route(
         request_headers: request_headers?,
         response_headers: response_headers?,
         mirror: mirror?,
+        requests: requests?,
     })
 }
 

@@ -4,6 +4,7 @@ use ipnet::IpNet;
 use regex::bytes::Regex;
 
 use super::action::{Action, HeaderChanges, Mirror, Rewrite};
+use super::limits::RequestLimit;
 
 /// A rule that says what becomes of requests.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,8 @@ pub struct Route {
     pub response_headers: HeaderChanges,
     /// Where else they are sent.
     pub mirror: Option<Mirror>,
+    /// Limits of requests in a time, beside the listener's.
+    pub requests: Vec<RequestLimit>,
 }
 
 /// Which requests a route takes. An empty list puts no condition; all others have to hold.

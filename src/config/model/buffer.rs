@@ -5,8 +5,7 @@ use crate::config::text::FilePath;
 use crate::config::units::Bytes;
 
 keys! {
-    /// What is kept here, so that a slow client keeps no backend waiting. Not for WebSockets; with HTTP/2 only for bodies that
-    /// say how long they are, up to 64 KiB.
+    /// What is kept here, so that a slow client keeps no backend waiting. Not for WebSockets, nor for requests of gRPC.
     struct Buffer {
         /// Request bodies are read before a backend is chosen; null: they are passed on as they come.
         request: Option<RequestBuffer> = "null",

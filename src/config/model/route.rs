@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::action::{HeaderChanges, Mirror, Parts, Redirect, Respond, Rewrite};
+use super::limits::RequestLimit;
 use crate::config::collections::{Keyed, OneOrMany};
 use crate::config::network::Network;
 use crate::config::patterns::{HostPattern, MatchPath, MediaType, Method, Pattern};
-use crate::config::read::{Cursor, Read, keys};
+use crate::config::read::{Cursor, Read, Spanned, keys};
 use crate::config::text::{CookieName, HeaderName, Name, ParameterName, Switch, Text};
 
 keys! {
@@ -35,6 +36,16 @@ keys! {
         response_headers: Option<HeaderChanges> = "null",
         /// Another pool that gets a share of the requests, too; null: none.
         mirror: Option<Mirror> = "null",
+        /// Limits of the requests that it takes, beside those of its listener.
+        limits: RouteLimits = "{}",
+    }
+}
+
+keys! {
+    /// Limits of the requests that a route takes.
+    struct RouteLimits {
+        /// Limits of requests in a time; all of them hold, and those of the listener, too. `by: session` counts where a pool serves.
+        requests: Vec<Spanned<RequestLimit>> = "[]",
     }
 }
 

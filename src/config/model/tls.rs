@@ -46,7 +46,7 @@ keys! {
         max_streams: Whole<1, 10_000> = "100",
         /// Bytes of a request's body that wait for the application; a small window slows uploads over long ways.
         window: Bytes = "64KiB",
-        /// Bytes of one response that wait for the client.
+        /// Bytes of one response that wait for the client; `buffer.response` adds to it.
         send_buffer: Bytes = "64KiB",
     }
 }

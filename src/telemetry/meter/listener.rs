@@ -12,7 +12,25 @@ pub struct ListenerMeter(Arc<Tally>);
 #[derive(Debug, Default)]
 struct Tally {
     answered: [AtomicU64; CodeClass::ALL.len()],
-    limited: [AtomicU64; LimitedBy::ALL.len()],
+    limited: LimitMeter,
+}
+
+/// Requests that were one too many, by what was counted.
+#[derive(Clone, Debug, Default)]
+pub struct LimitMeter(Arc<[AtomicU64; LimitedBy::ALL.len()]>);
+
+impl LimitMeter {
+    /// Counts one.
+    pub fn limited(&self, by: LimitedBy) {
+        if let Some(count) = self.0.get(by.place()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many there were.
+    pub fn limited_by(&self, by: LimitedBy) -> u64 {
+        self.0.get(by.place()).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
 }
 
 /// By what requests were told apart of which one was too many.
@@ -61,15 +79,8 @@ impl ListenerMeter {
         self.0.answered.get(class.place()).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    /// Counts one that was one too many.
-    pub fn limited(&self, by: LimitedBy) {
-        if let Some(count) = self.0.limited.get(by.place()) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// How many were one too many.
-    pub fn limited_by(&self, by: LimitedBy) -> u64 {
-        self.0.limited.get(by.place()).map_or(0, |count| count.load(Ordering::Relaxed))
+    /// Counts those that were one too many for the listener.
+    pub fn limits(&self) -> &LimitMeter {
+        &self.0.limited
     }
 }

@@ -13,6 +13,6 @@ mod words;
 
 pub use counts::{CodeClass, FailedTry, Measure, Times};
 pub use histogram::{BOUNDS_US, Distribution};
-pub use listener::{LimitedBy, ListenerMeter};
+pub use listener::{LimitMeter, LimitedBy, ListenerMeter};
 pub use pool::{BackendTraffic, PoolMeter, Traffic};
 pub use words::{TokenFault, Turned};

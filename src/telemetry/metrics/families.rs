@@ -82,7 +82,9 @@ families! {
     ANSWERED: Counter "steadfast_l7_answered" in "requests" [listener, code]
         "Requests that came to no backend and were answered here, by the class of the status.";
     LIMITED: Counter "steadfast_l7_limited" in "requests" [listener, by]
-        "Requests that were answered with 429 because of a limit in a time, by what it counts: client, session, header.";
+        "Requests that were answered with 429 because of a limit of the listener in a time, by what it counts: client, session, header.";
+    ROUTE_LIMITED: Counter "steadfast_l7_route_limited" in "requests" [listener, route, by]
+        "Requests that were answered with 429 because of a limit of their route in a time, by what it counts: client, session, header.";
 
     LISTEN_CONNECTIONS: Gauge "steadfast_listen_connections" in "connections" [listener]
         "Connections that are open.";
