@@ -163,7 +163,7 @@ bench-idle: deps ## Measure memory per idle connection against a bare Pingora pr
 	cargo build --release --bin steadfast --example bare_pingora --example bench_floor --example bench_idle
 	ulimit -n $$(ulimit -Hn) && target/release/examples/bench_idle
 
-bench-l4: deps survival-deps ## Measure TCP beside HAProxy and NGINX: CPU per GB and per connection, memory when idle
+bench-l4: deps survival-deps ## Measure TCP and UDP beside HAProxy and NGINX: CPU per GB, connection and datagram, memory when idle
 	@[ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || $(APT) install libnginx-mod-stream
 	cargo build --release --bin steadfast --example bench_l4
 	ulimit -n $$(ulimit -Hn) && target/release/examples/bench_l4

@@ -6,12 +6,15 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use steadfast::affinity::{ClientName, Key, KeyRing, PoolBinding, Stripped, pairs, parse_set_cookie, strip};
+use steadfast::affinity::{
+    ClientName, ConnectionIdForm, ConnectionIds, Key, KeyRing, PoolBinding, Stripped, pairs,
+    parse_set_cookie, strip,
+};
 use steadfast::listen::{
     Chunked, Framing, Head, HeadLimits, ProxyHeader, ProxyVersion, inspect, proxy_header as written,
     proxy_header_in,
 };
-use steadfast::names::PoolName;
+use steadfast::names::{BackendTag, PoolName};
 use steadfast::route::{
     Action, Condition, Found, HeaderChanges, HostPattern, Matcher, PathPattern, PoolIndex, RequestView,
     Rewrite, Route, RouteTable, ValueTest,
@@ -154,6 +157,51 @@ pub(crate) fn first_bytes(data: &[u8]) {
             }
         };
         assert_eq!(at_once, piecewise, "{of:?}");
+    }
+}
+
+/// Connection ids of QUIC: what stands behind one makes no difference, one that is cut off leads nowhere, and one in the clear leads
+/// only to the server that stands in it.
+pub(crate) fn connection_id(data: &[u8]) {
+    static IDS: LazyLock<ConnectionIds> = LazyLock::new(|| {
+        let form = |config_id, server_id_length: u8, nonce_length, key, encodes_length| {
+            let ids = (0..=u8::MAX).map(|n| vec![n; usize::from(server_id_length)]);
+            ConnectionIdForm {
+                config_id,
+                server_id_length,
+                nonce_length,
+                key,
+                encodes_length,
+                servers: ids.zip(0..).map(|(id, n)| (id, BackendTag(n))).collect(),
+            }
+        };
+        let key = || Some(Zeroizing::new([7; 16]));
+        ConnectionIds::new([
+            form(0, 1, 4, None, false),
+            form(1, 1, 4, None, true),
+            form(2, 1, 15, key(), false),
+            form(3, 1, 4, key(), true),
+            form(4, 1, 9, key(), false),
+            form(5, 15, 4, key(), false),
+        ])
+    });
+    const LONGEST_HEADER: usize = 26;
+    let home = IDS.home(data);
+    let end = data.len().min(LONGEST_HEADER);
+    assert_eq!(IDS.home(&data[..end]), home, "what is behind the id makes a difference");
+    if data.len() >= 21 {
+        assert_eq!(IDS.home(&[data, b"more"].concat()), home);
+    }
+    let begins = match data.first() {
+        Some(first) if first & 0x80 == 0 => 1,
+        _ => 6,
+    };
+    let shortest = data.get(..begins + 1 + 4).and_then(|cut| IDS.home(cut));
+    assert_eq!(shortest, None, "it is cut off");
+    if let (Some(BackendTag(server)), Some([first, server_id, ..])) = (home, data.get(begins..))
+        && first >> 5 < 2
+    {
+        assert_eq!(server, u64::from(*server_id), "another server");
     }
 }
 

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod backend_address;
 mod log_field;
 
+pub use backend_address::BackendAddress;
 pub use log_field::LogField;
 
 macro_rules! name {

@@ -112,6 +112,9 @@ mod metrics;
 #[path = "suite/privileges.rs"]
 mod privileges;
 #[cfg(test)]
+#[path = "suite/quic.rs"]
+mod quic;
+#[cfg(test)]
 #[path = "suite/reload.rs"]
 mod reload;
 #[cfg(test)]
@@ -130,6 +133,9 @@ mod service_manager;
 #[path = "suite/session_book.rs"]
 mod session_book;
 #[cfg(test)]
+#[path = "suite/tcp_options.rs"]
+mod tcp_options;
+#[cfg(test)]
 #[path = "suite/tls.rs"]
 mod tls;
 #[cfg(test)]
@@ -141,6 +147,9 @@ mod traps;
 #[cfg(test)]
 #[path = "suite/udp.rs"]
 mod udp;
+#[cfg(test)]
+#[path = "suite/unix_backends.rs"]
+mod unix_backends;
 #[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;

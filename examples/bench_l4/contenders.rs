@@ -1,4 +1,4 @@
-//! The proxies, each in the configuration that its documentation has for TCP.
+//! The proxies, each in the configuration that its documentation has for TCP and UDP.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::bench_support::{Failure, Proxy, beside, free_address};
 
-/// Steadfast first; HAProxy twice, as `splice` is off there unless asked for.
+/// Steadfast first, and with NGINX for UDP, too; HAProxy twice, as `splice` is off there unless asked for.
 pub(crate) fn contenders(backend: SocketAddr) -> Result<Vec<Proxy>, Failure> {
     Ok(vec![
         steadfast(backend)?,
@@ -21,6 +21,7 @@ fn steadfast(backend: SocketAddr) -> Result<Proxy, Failure> {
     let (folder, file) = written(&format!(
         "version: 1\nserver: {{ threads: 1 }}\nstate_dir: state\n\
          listeners:\n  - {{ name: tcp, protocol: tcp, address: \"{address}\", pool: app }}\n\
+         \x20 - {{ name: udp, protocol: udp, address: \"{address}\", pool: app, udp: {{ idle: 2s, unproven: 2s }} }}\n\
          pools:\n  app:\n    backends: [ {{ id: app1, address: \"{backend}\" }} ]\n    health: {{ tcp: true }}\n"
     ))?;
     Proxy::start("Steadfast", address, beside("../steadfast")?, vec!["run".into(), "-c".into(), file], folder)
@@ -42,7 +43,8 @@ fn nginx(backend: SocketAddr) -> Result<Proxy, Failure> {
         "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\ndaemon off;\nmaster_process off;\n\
          worker_rlimit_nofile 20000;\nerror_log stderr crit;\npid /dev/null;\nevents {{ worker_connections 60000; }}\n\
          stream {{\n  upstream app {{ hash $remote_addr consistent; server {backend}; }}\n\
-         \x20 server {{ listen {address} backlog=4096; proxy_pass app; proxy_timeout 1h; }}\n}}\n"
+         \x20 server {{ listen {address} backlog=4096; proxy_pass app; proxy_timeout 1h; }}\n\
+         \x20 server {{ listen {address} udp; proxy_pass app; proxy_timeout 2s; }}\n}}\n"
     ))?;
     Proxy::start("NGINX stream", address, "/usr/sbin/nginx".into(), vec!["-c".into(), file], folder)
 }

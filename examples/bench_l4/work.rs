@@ -152,7 +152,7 @@ fn connect(source: Ipv4Addr, to: SocketAddr) -> std::io::Result<TcpStream> {
 }
 
 /// The proxy's CPU while so many threads do that, in nanoseconds.
-fn spent(
+pub(crate) fn spent(
     proxy: &Proxy,
     threads: u64,
     work: impl Fn(u64) -> std::io::Result<()> + Sync,

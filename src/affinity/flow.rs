@@ -36,9 +36,13 @@ pub enum ClientName {
     MqttClientId,
 }
 
-/// A client of layer 4: a keyed digest of what tells it apart.
+/// A client of layer 4: a keyed digest of what tells it apart, and what it shows besides.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Flow(SessionDigest);
+pub struct Flow {
+    client: SessionDigest,
+    /// The backend that a connection id of its names.
+    named: Option<BackendTag>,
+}
 
 /// What became of a client's session when its connection stood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,7 +69,7 @@ impl FlowPolicy {
         };
         let bytes = [family].into_iter().chain(network.octets());
         key.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
-        Flow(SessionDigest::of(seed, &key))
+        Flow { client: SessionDigest::of(seed, &key), named: None }
     }
 
     /// The client of a name. Nobody's name is anybody's address.
@@ -75,24 +79,37 @@ impl FlowPolicy {
             ClientName::RdpCookie => b"rdp cookie\0",
             ClientName::MqttClientId => b"mqtt client id\0",
         };
-        Flow(SessionDigest::of(seed, &[of, name].concat()))
+        Flow { client: SessionDigest::of(seed, &[of, name].concat()), named: None }
     }
 }
 
 impl Flow {
     /// The key of the flow table.
     pub fn digest(&self) -> &SessionDigest {
-        &self.0
+        &self.client
+    }
+
+    /// The same client, with a connection id that a backend has made. That backend's word stands before what is known of the address,
+    /// which others may have had, and teaches nothing about it: who has such an id might show it from any address.
+    pub fn with_connection_id_of(self, backend: BackendTag) -> Self {
+        Self { named: Some(backend), ..self }
     }
 
     /// What to ask other replicas before it is decided; `None`: what is known here is good enough.
     pub fn unsure(&self, policy: &Policy, pool: &Pool, now: Now) -> Option<Unsure> {
-        unsure_of([self.0].into_iter().collect(), policy, pool, now)
+        let named = self.named.and_then(|home| pool.backend(pool.find_tag(home)?));
+        if named.is_some_and(|home| home.takes_existing(now, true)) {
+            return None;
+        }
+        unsure_of([self.client].into_iter().collect(), policy, pool, now)
     }
 
     /// Decides where the client goes.
     pub fn decide(&self, policy: &Policy, pool: &Pool, at: Circumstance) -> Verdict {
-        let key = self.0.ring_key();
+        let key = self.client.ring_key();
+        if let Some(verdict) = self.named.and_then(|home| at_home(pool, home, Reason::Route, at)) {
+            return verdict;
+        }
         match policy.mode {
             Mode::Bind => {}
             Mode::Hash => return to_successor(pool, key, Reason::Hash, at),
@@ -100,18 +117,11 @@ impl Flow {
                 return to_newcomers_choice(pool, at.draw, pool.place(at.draw, at.now, at.draw), at);
             }
         }
-        let Some(home) = policy.learned.find(&self.0, at.now) else {
+        let Some(home) = policy.learned.find(&self.client, at.now) else {
             return self.first_choice(policy, pool, at);
         };
-        if let Some(index) = pool.find_tag(home)
-            && let Some(backend) = pool.backend(index)
-        {
-            if backend.takes_existing(at.now, at.held) {
-                return to(Some(index), Reason::Learned);
-            }
-            if backend.is_suspect(at.now) && backend.takes_existing(at.now, true) {
-                return Verdict::Hold(index);
-            }
+        if let Some(verdict) = at_home(pool, home, Reason::Learned, at) {
+            return verdict;
         }
         if !policy.moves {
             return Verdict::Refuse(Refusal::LostBackend);
@@ -120,7 +130,7 @@ impl Flow {
     }
 
     fn first_choice(&self, policy: &Policy, pool: &Pool, at: Circumstance) -> Verdict {
-        let key = self.0.ring_key();
+        let key = self.client.ring_key();
         let choice = match pool.algorithm() {
             // Without a bound on the load, so that replicas agree without a word.
             Algorithm::ConsistentHash => pool.first_with_room(key, at.now),
@@ -136,15 +146,15 @@ impl Flow {
     /// Remembers a choice whose connection is about to be made, so that parallel ones agree.
     pub fn chosen(&self, decision: &Decision, policy: &Policy, now: Now) {
         if decision.reason == Reason::New && policy.mode == Mode::Bind {
-            policy.contacts.note(self.0.ring_key(), decision.backend, now);
+            policy.contacts.note(self.client.ring_key(), decision.backend, now);
         }
     }
 
     /// The client's address can be believed after all: it went on after an answer that it could not have seen otherwise.
     pub fn proven(&self, backend: BackendTag, policy: &Policy, now: Now) {
         // Unless it has moved meanwhile.
-        if policy.mode == Mode::Bind && policy.learned.peek(&self.0, now) == Some(backend) {
-            policy.learned.learn(&self.0, backend, Origin::Application, now);
+        if policy.mode == Mode::Bind && policy.learned.peek(&self.client, now) == Some(backend) {
+            policy.learned.learn(&self.client, backend, Origin::Application, now);
         }
     }
 
@@ -163,24 +173,34 @@ impl Flow {
             Reason::New => {
                 pool.note_assigned(decision.backend);
                 // Of parallel first connections, the first one that stands has decided.
-                if policy.learned.peek(&self.0, now).is_some() {
+                if policy.learned.peek(&self.client, now).is_some() {
                     return kept;
                 }
-                policy.learned.learn(&self.0, backend.tag(), origin, now);
+                policy.learned.learn(&self.client, backend.tag(), origin, now);
                 FlowNote { outcome: Outcome::Started, moved_from: None }
             }
             Reason::Moved if policy.fails_back => kept,
             Reason::Moved => {
-                let moved_from = policy.learned.peek(&self.0, now);
+                let moved_from = policy.learned.peek(&self.client, now);
                 if moved_from == Some(backend.tag()) {
                     return kept;
                 }
-                policy.learned.learn(&self.0, backend.tag(), origin, now);
+                policy.learned.learn(&self.client, backend.tag(), origin, now);
                 FlowNote { outcome: Outcome::Moved, moved_from }
             }
             Reason::Route | Reason::LbCookie | Reason::Learned | Reason::Conflict | Reason::Hash => kept,
         }
     }
+}
+
+/// To the backend where the client is at home, after a wait for the probe where that one is suspect; `None`: it is gone.
+fn at_home(pool: &Pool, home: BackendTag, reason: Reason, at: Circumstance) -> Option<Verdict> {
+    let index = pool.find_tag(home)?;
+    let backend = pool.backend(index)?;
+    if backend.takes_existing(at.now, at.held) {
+        return Some(to(Some(index), reason));
+    }
+    (backend.is_suspect(at.now) && backend.takes_existing(at.now, true)).then_some(Verdict::Hold(index))
 }
 
 /// To the backend that was chosen for a new client. Where nobody is up, but somebody may be, that is worth a wait.

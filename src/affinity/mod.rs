@@ -11,6 +11,7 @@ mod attributes;
 mod bind;
 mod caching;
 mod claim;
+mod connection_id;
 mod cookie;
 mod decide;
 mod evidence;
@@ -29,6 +30,7 @@ mod unsure;
 
 pub use bind::{Binding, Entropy, ResponseView, bind};
 pub use claim::{Claim, claim, in_order};
+pub use connection_id::{ConnectionIdForm, ConnectionIds};
 pub use cookie::{Pair, Stripped, pairs, strip};
 pub use decide::{Circumstance, Decision, Refusal, Verdict, decide, foresee, note};
 pub use evidence::{Contact, Evidence, PresentedId, RequestView, Source};

@@ -65,7 +65,14 @@ fn first_secret(line: &str, in_section: bool) -> Option<usize> {
     if !in_section {
         // A URL may hold a password wherever it is mistyped; a path holds none.
         let is_path = |rest: &str| rest.trim_start_matches([' ', '"', '\'']).starts_with('/');
-        let mut secret = keys.filter(|(key, rest, _)| *key == "value" || *key == "url" && !is_path(rest));
+        let is_secret = |key: &str, rest: &str| match key {
+            "value" => true,
+            "url" => !is_path(rest),
+            // Where the name of a file, or a mapping with one, has to stand.
+            "key" => is_key(rest),
+            _ => false,
+        };
+        let mut secret = keys.filter(|(key, rest, _)| is_secret(key, rest));
         return secret.next().and_then(|(.., start)| behind_blanks(line, start));
     }
     let mut keys = keys.peekable();
@@ -80,6 +87,14 @@ fn first_secret(line: &str, in_section: bool) -> Option<usize> {
         !(PUBLIC.contains(&key) || SECTIONS.contains(&key) && opens)
     };
     keys.find(|(key, rest, _)| secret(key, rest)).and_then(|(.., start)| behind_blanks(line, start))
+}
+
+/// Whether a value may be a key itself, and is no name of a file.
+fn is_key(rest: &str) -> bool {
+    let word = rest.trim_start_matches([' ', '"', '\'']);
+    let end = word.find([' ', ',', '}', '"', '\'']).unwrap_or(word.len());
+    let word = word.get(..end).unwrap_or_default();
+    word.len() >= LONG_WORD && !word.starts_with(['/', '$']) && !word.contains('.')
 }
 
 /// The first long word that is not the value of a public key: a secret whose key is broken.
@@ -128,6 +143,7 @@ mod tests {
             ("    shared: { ulr: redis://:horse@h }", 1, "    shared: { ulr: redis://…"),
             ("    shared: redis://:horse@h", 1, "    shared: redis://…"),
             ("    shared: { url redis://u:horse@h }", 1, "    shared: { url redis://…"),
+            ("      key: 8f95f09245765f80256934e50c66207f", 1, "      key: …"),
             ("affinity_seed: correct horse", 1, "affinity_seed: …"),
             ("affinity_seed: { value: correct horse, battery }", 1, "affinity_seed: { value: …"),
             (
@@ -149,6 +165,8 @@ mod tests {
             ("keys:\n  - id: a\n    env: STEADFAST_KEY", 3),
             ("keys:\n  - { id: a, value: \"${KEY}\" }", 2),
             ("health: { http: { url: /health } }", 1),
+            ("tls: { cert: site.pem, key: private/of.the.site.key }", 1),
+            ("connection_id: { key: { file: quic-lb.key } }", 1),
             ("learn: { shared: { url: \"${URL}\" } }", 1),
         ];
         for (text, number) in cases {

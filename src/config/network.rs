@@ -8,11 +8,20 @@ use schemars::JsonSchema;
 use super::checked;
 use super::read::{Cursor, Read};
 use super::report::Code;
+use crate::names::BackendAddress;
+
+/// What the kernel takes as a socket's path (`sun_path`), without its end.
+pub(super) const MAX_SOCKET_PATH: usize = 107;
 
 /// IP address and port, such as `10.0.0.11:8080` or `[fd00::11]:8080`.
 #[derive(Clone, Copy, Debug, JsonSchema)]
 #[schemars(inline, extend("x-type" = "address"))]
 pub(super) struct Address(#[schemars(with = "String")] pub(super) SocketAddr);
+
+/// IP address and port, or `unix:PATH`, whose path begins at the root.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(inline, extend("x-type" = "address or `unix:PATH`"))]
+pub(super) struct BackendAt(#[schemars(with = "String")] pub(super) BackendAddress);
 
 /// IP address and port, or `unix:PATH`.
 #[derive(Clone, Debug, JsonSchema)]
@@ -56,6 +65,30 @@ impl Read for Address {
     }
 }
 
+impl Read for BackendAt {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        let scalar = cursor.scalar("an address such as 10.0.0.11:8080, or unix:PATH")?;
+        if scalar.text.trim().starts_with('/') {
+            let shown = scalar.shown();
+            let message = format!("`{shown}` is a path, not an address");
+            cursor.refuse(Code::BadValue, message, format!("write `unix:{shown}`"));
+            return None;
+        }
+        let Some(path) = scalar.text.trim().strip_prefix("unix:") else {
+            return Address::read(cursor).map(|Address(address)| Self(address.into()));
+        };
+        if !path.starts_with('/') || path.contains('\0') || path.len() > MAX_SOCKET_PATH {
+            let message = format!("`{}` names no socket", scalar.shown());
+            let help = format!(
+                "write a path from the root, of {MAX_SOCKET_PATH} bytes at most, such as unix:/run/app.sock"
+            );
+            cursor.refuse(Code::BadValue, message, help);
+            return None;
+        }
+        Some(Self(BackendAddress::Unix(std::path::Path::new(path).into())))
+    }
+}
+
 impl Read for AdminListen {
     fn read(cursor: &Cursor<'_>) -> Option<Self> {
         const EXAMPLE: &str = "such as unix:/run/steadfast/admin.sock";
@@ -86,7 +119,7 @@ impl Read for AdminListen {
 fn address_fault(text: &str, shown: &str) -> (String, String) {
     const EXAMPLE: &str = "write IP address and port, such as 10.0.0.11:8080 or [fd00::11]:8080";
     if text.starts_with("unix:") || text.starts_with('/') {
-        let message = format!("`{shown}` is a Unix socket, which is not supported yet");
+        let message = format!("`{shown}` is a Unix socket, which is not supported here");
         return (message, EXAMPLE.to_owned());
     }
     if let Some((scheme, _)) = text.split_once("://") {

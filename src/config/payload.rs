@@ -25,6 +25,27 @@ impl Read for Payload {
     }
 }
 
+/// 1 to 15 bytes, two digits of hex for each.
+#[derive(Clone, PartialEq, Eq, Debug, JsonSchema)]
+#[schemars(inline, extend("x-type" = "hex", "pattern" = "^([0-9A-Fa-f]{2}){1,15}$"))]
+pub(super) struct ServerId(#[schemars(with = "String")] pub(super) Vec<u8>);
+
+impl Read for ServerId {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        let scalar = cursor.scalar("a server id in hex")?;
+        let bytes = from_hex(&scalar.text).filter(|bytes| (1..=15).contains(&bytes.len()));
+        if bytes.is_none() {
+            let message = format!("`{}` is not a server id", scalar.shown());
+            cursor.refuse(
+                Code::BadValue,
+                message,
+                "write 1 to 15 bytes, two digits of hex for each, such as `c4605e`",
+            );
+        }
+        bytes.map(Self)
+    }
+}
+
 /// Two digits for each byte; spaces in between count for nothing.
 pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.chars().filter(|c| !c.is_whitespace());

@@ -1,21 +1,20 @@
 //! A look at a backend by what it says: something is sent, and something has to come back, over TCP, TLS or UDP.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::datagram::connected;
 use super::dns::DnsQuery;
-use super::probe::not_connected;
+use super::probe::{connect, not_connected};
 use super::state::Observation;
+use crate::names::BackendAddress;
 
 /// Whoever says more without what is expected will not say it.
 const MAX_ANSWER: usize = 16 << 10;
@@ -108,7 +107,7 @@ impl Expect {
 
 impl Exchange {
     /// Looks at a backend, all within `limit`.
-    pub async fn look(&self, address: SocketAddr, limit: Duration) -> Observation {
+    pub async fn look(&self, address: &BackendAddress, limit: Duration) -> Observation {
         match &self.over {
             Over::Udp => match timeout(limit, self.by_udp(address)).await {
                 Ok(Ok(observation)) => observation,
@@ -128,8 +127,8 @@ impl Exchange {
         }
     }
 
-    async fn by_tcp(&self, address: SocketAddr, connected: &mut bool) -> io::Result<bool> {
-        let mut tcp = TcpStream::connect(address).await?;
+    async fn by_tcp(&self, address: &BackendAddress, connected: &mut bool) -> io::Result<bool> {
+        let mut tcp = connect(address).await?;
         *connected = true;
         tcp.write_all(&self.greeting).await?;
         match &self.over {
@@ -155,7 +154,8 @@ impl Exchange {
         Ok(true)
     }
 
-    async fn by_udp(&self, address: SocketAddr) -> io::Result<Observation> {
+    async fn by_udp(&self, address: &BackendAddress) -> io::Result<Observation> {
+        let address = address.ip().ok_or(io::ErrorKind::Unsupported)?;
         let socket = connected(address).await?;
         let id: u16 = rand::random();
         let question = match &self.ask {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     /// Says hello, and then what it hears, twice.
-    async fn tcp_server() -> SocketAddr {
+    async fn tcp_server() -> BackendAddress {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -219,14 +219,14 @@ mod tests {
                 });
             }
         });
-        address
+        address.into()
     }
 
     #[tokio::test]
     async fn what_is_expected_over_tcp_has_to_come() {
         let address = tcp_server().await;
         let nothing = Exchange { over: Over::Tcp, greeting: Vec::new(), ask: Ask::Nothing };
-        assert_eq!(nothing.look(address, LIMIT).await, Observation::Pass);
+        assert_eq!(nothing.look(&address, LIMIT).await, Observation::Pass);
         for (send, expect, observation) in [
             (&b""[..], bytes(b"hello\r\n"), Observation::Pass),
             (b"PING\r\n", bytes(b"PING\r\nPING\r\n"), Observation::Pass),
@@ -235,10 +235,10 @@ mod tests {
             (b"", regex("^5\\d\\d"), Observation::PageFailed),
         ] {
             let exchange = exchange(Over::Tcp, send, expect);
-            assert_eq!(exchange.look(address, LIMIT).await, observation, "{exchange:?}");
+            assert_eq!(exchange.look(&address, LIMIT).await, observation, "{exchange:?}");
         }
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        assert_eq!(nothing.look(gone, LIMIT).await, Observation::Unreachable);
+        assert_eq!(nothing.look(&gone.into(), LIMIT).await, Observation::Unreachable);
     }
 
     #[tokio::test]
@@ -251,13 +251,13 @@ mod tests {
         let name = ServerName::try_from("a.test").unwrap();
         let over = Over::Tls { config, name };
         let handshake = Exchange { over, greeting: Vec::new(), ask: Ask::Nothing };
-        assert_eq!(handshake.look(tcp_server().await, LIMIT).await, Observation::PageFailed);
+        assert_eq!(handshake.look(&tcp_server().await, LIMIT).await, Observation::PageFailed);
     }
 
     #[tokio::test]
     async fn what_is_expected_over_udp_has_to_come_and_silence_is_no_answer() {
         let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let address = server.local_addr().unwrap();
+        let address = server.local_addr().unwrap().into();
         let serving = tokio::spawn(async move {
             let mut heard = [0; 64];
             while let Ok((length, from)) = server.recv_from(&mut heard).await {
@@ -273,11 +273,11 @@ mod tests {
             (b"silence", bytes(b"silence"), Observation::Unreachable),
         ] {
             let exchange = exchange(Over::Udp, send, expect);
-            assert_eq!(exchange.look(address, LIMIT).await, observation, "{exchange:?}");
+            assert_eq!(exchange.look(&address, LIMIT).await, observation, "{exchange:?}");
         }
         serving.abort();
         let _ = serving.await;
         let ping = exchange(Over::Udp, b"ping", bytes(b"ping"));
-        assert_eq!(ping.look(address, LIMIT).await, Observation::Unreachable);
+        assert_eq!(ping.look(&address, LIMIT).await, Observation::Unreachable);
     }
 }

@@ -1,6 +1,5 @@
 //! The one probe that decides about a suspect backend, while requests whose session lives there wait.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use super::exchange::Exchange;
 use super::probe::probe_tcp;
 use super::state::Observation;
 use crate::clock::Now;
-use crate::names::BackendIndex;
+use crate::names::{BackendAddress, BackendIndex};
 use crate::pool::Pool;
 
 /// From one attempt to the next: a restart of a listener takes milliseconds.
@@ -30,10 +29,13 @@ pub enum Knock {
 }
 
 impl Knock {
-    async fn knock(&self, address: SocketAddr, left: Duration) -> Observation {
+    async fn knock(&self, address: &BackendAddress, left: Duration) -> Observation {
         match self {
             Self::Tcp => probe_tcp(address, left).await,
-            Self::Udp(None) => knock_udp(address, UDP_PAUSE.min(left)).await,
+            Self::Udp(None) => match address.ip() {
+                Some(address) => knock_udp(address, UDP_PAUSE.min(left)).await,
+                None => Observation::Unreachable,
+            },
             // Twice at least: a datagram may be lost.
             Self::Udp(Some(exchange)) => exchange.look(address, (left / 2).max(UDP_PAUSE)).await,
         }

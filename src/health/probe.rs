@@ -1,18 +1,18 @@
 //! One look at a backend: does it accept a connection, does it answer a GET?
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::state::Observation;
+use crate::names::BackendAddress;
 
 /// Whoever sends more without an end of its head does not speak HTTP as a health page does.
 const MAX_HEAD: usize = 16 * 1024;
@@ -101,7 +101,7 @@ impl HttpProbe {
     }
 
     /// What answers it.
-    async fn ask(&self, mut tcp: TcpStream) -> Option<Look> {
+    async fn ask(&self, mut tcp: impl AsyncRead + AsyncWrite + Unpin) -> Option<Look> {
         tcp.write_all(&self.greeting).await.ok()?;
         let Some(secure) = &self.secure else { return self.ask_over(tcp).await };
         let connector = TlsConnector::from(Arc::clone(secure.config.as_ref()?));
@@ -177,13 +177,26 @@ fn within(ranges: &[(u16, u16)], status: u16) -> bool {
 }
 
 /// Connects and closes again.
-pub async fn probe_tcp(address: SocketAddr, limit: Duration) -> Observation {
-    match timeout(limit, TcpStream::connect(address)).await {
+pub async fn probe_tcp(address: &BackendAddress, limit: Duration) -> Observation {
+    match timeout(limit, connect(address)).await {
         Ok(Ok(_)) => Observation::Pass,
         Ok(Err(error)) => not_connected(&error),
         Err(_) => Observation::Unreachable,
     }
 }
+
+/// A connection to wherever a backend is.
+pub(super) async fn connect(address: &BackendAddress) -> io::Result<Box<dyn Duplex>> {
+    Ok(match address {
+        BackendAddress::Ip(address) => Box::new(TcpStream::connect(address).await?),
+        BackendAddress::Unix(path) => Box::new(UnixStream::connect(path).await?),
+    })
+}
+
+/// What is read and written.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 pub(super) fn not_connected(error: &io::Error) -> Observation {
     if is_our_shortage(error) { Observation::Untried } else { Observation::Unreachable }
@@ -198,11 +211,11 @@ pub fn is_our_shortage(error: &io::Error) -> bool {
 }
 
 /// Sends a GET and reads as much of the answer as is needed, all within `limit`.
-pub async fn probe_http(address: SocketAddr, probe: &HttpProbe, limit: Duration) -> Look {
+pub async fn probe_http(address: &BackendAddress, probe: &HttpProbe, limit: Duration) -> Look {
     let mut connected = false;
     let failed = |observation| Look { observation, drains: None };
     let looked = timeout(limit, async {
-        let stream = TcpStream::connect(address).await.map_err(|error| not_connected(&error))?;
+        let stream = connect(address).await.map_err(|error| not_connected(&error))?;
         connected = true;
         probe.ask(stream).await.ok_or(Observation::PageFailed)
     });
@@ -230,7 +243,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_millis(500);
 
-    async fn server(answer: &'static [u8]) -> SocketAddr {
+    async fn server(answer: &'static [u8]) -> BackendAddress {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -244,7 +257,7 @@ mod tests {
                 }
             }
         });
-        address
+        address.into()
     }
 
     #[test]
@@ -267,10 +280,10 @@ mod tests {
         let probe = HttpProbe::new("/health", "app", vec![(200, 299), (404, 404)]);
         let gone = {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            listener.local_addr().unwrap()
+            BackendAddress::from(listener.local_addr().unwrap())
         };
-        assert_eq!(probe_http(gone, &probe, LIMIT).await.observation, Observation::Unreachable);
-        assert_eq!(probe_tcp(gone, LIMIT).await, Observation::Unreachable);
+        assert_eq!(probe_http(&gone, &probe, LIMIT).await.observation, Observation::Unreachable);
+        assert_eq!(probe_tcp(&gone, LIMIT).await, Observation::Unreachable);
         for (answer, expected) in [
             (&b"HTTP/1.1 204 No Content\r\n\r\n"[..], Observation::Pass),
             (b"HTTP/1.0 404 Not Found\r\n\r\n", Observation::Pass),
@@ -279,9 +292,9 @@ mod tests {
             (b"", Observation::PageFailed),
         ] {
             let address = server(answer).await;
-            let look = probe_http(address, &probe, LIMIT).await;
+            let look = probe_http(&address, &probe, LIMIT).await;
             assert_eq!(look.observation, expected, "{}", answer.escape_ascii());
-            assert_eq!(probe_tcp(address, LIMIT).await, Observation::Pass);
+            assert_eq!(probe_tcp(&address, LIMIT).await, Observation::Pass);
         }
     }
 
@@ -304,7 +317,7 @@ mod tests {
             (&by_value, b"HTTP/1.1 200 OK\r\nX-State: serving\r\n\r\n", (Observation::Pass, false)),
         ] {
             let probe = HttpProbe::new("/", "app", vec![(200, 299)]).draining_on(Some(on.clone()));
-            let look = probe_http(server(answer).await, &probe, LIMIT).await;
+            let look = probe_http(&server(answer).await, &probe, LIMIT).await;
             assert_eq!(
                 (look.observation, look.drains),
                 (expected.0, Some(expected.1)),

@@ -5,23 +5,24 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use rustix::net::sockopt::set_tcp_user_timeout;
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::{TcpSocket, TcpStream};
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::choose::{admit, settle};
+use super::options;
+use super::side::Side;
 use crate::affinity::{Decision, Flow, Refusal};
-use crate::clock::{Now, Stamp, millis};
+use crate::clock::{Now, Stamp};
 use crate::health::{self, Knock};
-use crate::names::BackendIndex;
+use crate::names::{BackendAddress, BackendIndex};
 use crate::pool::{Failure, Permit};
 use crate::snapshot::{ServedPool, ServedTcp};
 use crate::telemetry::{FailedTry, Times};
 
 /// A connection to a backend.
 pub(super) struct Connected {
-    pub(super) backend: TcpStream,
+    pub(super) backend: Side,
     pub(super) decision: Decision,
     /// Counts it in at its backend.
     pub(super) permit: Option<Permit>,
@@ -88,11 +89,20 @@ pub(super) async fn connect(
 }
 
 async fn open(
-    address: SocketAddr,
+    address: &BackendAddress,
     from: Option<IpAddr>,
     listener: &ServedTcp,
     limit: Duration,
-) -> io::Result<TcpStream> {
+) -> io::Result<Side> {
+    let address = match address {
+        BackendAddress::Ip(address) => *address,
+        BackendAddress::Unix(path) => {
+            let Ok(connected) = timeout(limit, UnixStream::connect(path)).await else {
+                return Err(io::ErrorKind::TimedOut.into());
+            };
+            return connected.map(Side::Unix);
+        }
+    };
     let connecting = async {
         match from {
             Some(from) if from.is_ipv4() == address.is_ipv4() => connect_from(from, address).await,
@@ -105,8 +115,8 @@ async fn open(
     };
     let stream = connected?;
     let _ = stream.set_nodelay(true);
-    options(&stream, listener);
-    Ok(stream)
+    options::set(listener.options, &stream);
+    Ok(Side::Tcp(stream))
 }
 
 /// Connects from an address that need not be ours: what is sent back to it must come by here.
@@ -122,16 +132,6 @@ async fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     }
     socket.bind(SocketAddr::new(from, 0))?;
     socket.connect(to).await
-}
-
-/// What the listener wants of both sides' sockets. None of it is worth a connection.
-pub(super) fn options(stream: &TcpStream, listener: &ServedTcp) {
-    if let Some(after) = listener.keepalive {
-        let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(after));
-    }
-    if let Some(limit) = listener.user_timeout {
-        let _ = set_tcp_user_timeout(stream, u32::try_from(millis(limit)).unwrap_or(u32::MAX));
-    }
 }
 
 /// Tells the backend's live state; whoever is the first starts the one probe.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ties::Ties;
+use super::udp::Spare;
 use crate::affinity::{Decision, FlowNote};
 use crate::clock::{Now, Stamp};
 use crate::listen::{Counts, ListenerFacts};
@@ -19,6 +20,8 @@ pub(crate) struct Gate {
     /// Counts of connections by reason, as those of requests.
     requests: Arc<telemetry::Counts>,
     pub(super) ties: Arc<Ties>,
+    /// What a listener of UDP has for a lane that has no place left.
+    pub(super) spare: Spare,
 }
 
 impl Gate {
@@ -30,7 +33,7 @@ impl Gate {
         ties: &Arc<Ties>,
     ) -> Self {
         let (current, requests, ties) = (Arc::clone(current), Arc::clone(requests), Arc::clone(ties));
-        Self { facts, counts: Arc::default(), current, requests, ties }
+        Self { facts, counts: Arc::default(), current, requests, ties, spare: Spare::default() }
     }
 
     /// Counts a client that found nobody to serve it.

@@ -12,10 +12,10 @@ use rustix::net::{Shutdown, shutdown};
 use rustix::pipe::{SpliceFlags, splice};
 use socket2::SockRef;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 use super::pipes::Pipe;
 use super::running::Moved;
+use super::side::Side;
 
 /// What one call may move: as much as a pipe holds, unless the system's default was changed.
 const CHUNK: usize = 64 << 10;
@@ -48,7 +48,7 @@ struct Direction {
 ///
 /// # Errors
 /// A side was reset: then both are.
-pub(super) async fn relay(client: &TcpStream, backend: &TcpStream, moved: &Moved) -> io::Result<()> {
+pub(super) async fn relay(client: &Side, backend: &Side, moved: &Moved) -> io::Result<()> {
     let (mut up, mut down) = (Direction::default(), Direction::default());
     let result = std::future::poll_fn(|cx| {
         let up = up.poll(cx, client, backend, &moved.up)?;
@@ -69,8 +69,8 @@ impl Direction {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        from: &TcpStream,
-        to: &TcpStream,
+        from: &Side,
+        to: &Side,
         moved: &AtomicU64,
     ) -> Poll<io::Result<()>> {
         for _ in 0..CALLS {
@@ -110,7 +110,7 @@ impl Direction {
 
     /// Reads once, and writes at once what the other side takes. A buffer that was filled says that more will come, for
     /// which a pipe is taken.
-    fn copy(&mut self, from: &TcpStream, to: &TcpStream, moved: &AtomicU64) -> io::Result<usize> {
+    fn copy(&mut self, from: &Side, to: &Side, moved: &AtomicU64) -> io::Result<usize> {
         BUFFER.with_borrow_mut(|buffer| {
             let read = read_some(from, buffer)?;
             if read == 0 {
@@ -136,14 +136,14 @@ impl Direction {
         })
     }
 
-    fn splice(&mut self, from: &TcpStream) -> io::Result<usize> {
+    fn splice(&mut self, from: &Side) -> io::Result<usize> {
         let Some(pipe) = &self.pipe else { return Ok(0) };
         self.filled = from.try_io(Interest::READABLE, || through(from, &pipe.write, CHUNK))?;
         Ok(self.filled)
     }
 
     /// Writes what was read before: what is left of a copy comes before what is in the pipe.
-    fn write(&mut self, to: &TcpStream) -> io::Result<usize> {
+    fn write(&mut self, to: &Side) -> io::Result<usize> {
         if !self.left.is_empty() {
             let written = to.try_write(&self.left)?;
             self.left.drain(..written);
@@ -178,7 +178,7 @@ fn count(moved: &AtomicU64, bytes: usize) {
 
 /// One read. Less than was asked for means that there was no more: the next look waits for news, without another call
 /// that only says so.
-fn read_some(from: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+fn read_some(from: &Side, buffer: &mut [u8]) -> io::Result<usize> {
     let mut short = 0;
     let read = from.try_io(Interest::READABLE, || {
         let read = rustix::io::read(from, &mut *buffer)?;
@@ -202,7 +202,7 @@ fn is_again(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -218,7 +218,7 @@ mod tests {
         let ((client, inner), (outer, backend)) = (pair().await, pair().await);
         let relaying = tokio::spawn(async move {
             let moved = Moved::default();
-            (relay(&inner, &outer, &moved).await, moved.total())
+            (relay(&Side::Tcp(inner), &Side::Tcp(outer), &moved).await, moved.total())
         });
         (client, backend, relaying)
     }

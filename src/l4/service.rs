@@ -50,9 +50,9 @@ impl Service for Layer4Listeners {
 }
 
 async fn run(socket: TcpListener, gate: Arc<Gate>, shutdown: ShutdownWatch) {
-    let start = |tcp, slot| {
+    let start = |tcp, peer, slot| {
         let gate = Arc::clone(&gate);
-        on_own_thread(tcp, async move |tcp| gate.serve(tcp, slot).await);
+        on_own_thread(tcp, async move |tcp| gate.serve(tcp, peer, slot).await);
     };
     accept(socket, &gate.facts, &gate.counts, || gate.connection_limit(), shutdown, start).await;
 }

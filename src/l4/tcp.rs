@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::connect::{Connected, connect, options};
+use super::connect::{Connected, connect};
 use super::first::{FirstBytes, client_hello};
 use super::gate::Gate;
+use super::options;
 use super::relay::relay;
 use super::running::{Moved, Running};
+use super::side::Side;
 use crate::affinity::{Flow, Origin};
 use crate::clock::{Now, Stamp};
 use crate::listen::{ProxyHeader, Slot, proxy_header, read_proxy_header};
@@ -24,7 +25,8 @@ use crate::telemetry::CodeClass;
 #[derive(Clone, Copy)]
 struct Ends {
     client: SocketAddr,
-    server: SocketAddr,
+    /// Where a proxy in front says so.
+    server: Option<SocketAddr>,
 }
 
 /// A connection that has just come.
@@ -48,13 +50,14 @@ impl Gate {
     }
 
     /// Serves a connection; once both sides stand, in a task of its own, which is small.
-    pub(super) async fn serve(self: &Arc<Self>, mut client: TcpStream, slot: Slot) {
+    pub(super) async fn serve(self: &Arc<Self>, mut client: TcpStream, peer: SocketAddr, slot: Slot) {
         let arrival = Arrival { now: Now::read(), stamp: Stamp::read() };
         // The world that it was received in, kept until it stands.
         let snapshot = self.current.load();
         let Some(listener) = self.tcp(&snapshot) else { return };
-        let Some(ends) = self.ends(&mut client, listener).await else { return };
-        options(&client, listener);
+        let Some(ends) = self.ends(&mut client, peer, listener).await else { return };
+        // Not by way of the listening socket: whoever came before it had them would lack them.
+        options::set(listener.options, &client);
         let mut first = FirstBytes::new(listener.first_bytes);
         let Some(pool) = route(listener, &mut first, &mut client).await else {
             return self.reject(&ends, "no route takes it");
@@ -63,7 +66,8 @@ impl Gate {
         let Some(flow) = flow(served, &ends, &mut first, &mut client).await else { return };
         match connect(served, &flow, ends.client.ip(), listener, arrival.now).await {
             Ok(mut connected) => {
-                if greet(&mut connected, served, &ends, &first.into_bytes()).await.is_some() {
+                let server = || ends.server.or_else(|| client.local_addr().ok());
+                if greet(&mut connected, served, (ends.client, server), &first.into_bytes()).await.is_some() {
                     self.join(client, connected, served, listener, flow, slot, arrival);
                 }
             }
@@ -75,15 +79,15 @@ impl Gate {
     }
 
     /// Where the client is: as the kernel has it, or as a trusted proxy in front says.
-    async fn ends(&self, client: &mut TcpStream, listener: &ServedTcp) -> Option<Ends> {
-        let own = Ends { client: client.peer_addr().ok()?, server: client.local_addr().ok()? };
+    async fn ends(&self, client: &mut TcpStream, peer: SocketAddr, listener: &ServedTcp) -> Option<Ends> {
+        let own = Ends { client: peer, server: None };
         let ip = own.client.ip().to_canonical();
         if !listener.proxies.iter().any(|network| network.contains(&ip)) {
             return Some(own);
         }
         match read_proxy_header(client, listener.header_timeout).await {
             Ok(ProxyHeader::Client { source, destination }) => {
-                Some(Ends { client: source, server: destination })
+                Some(Ends { client: source, server: Some(destination) })
             }
             Ok(ProxyHeader::Itself) => Some(own),
             Err(error) => {
@@ -119,7 +123,7 @@ impl Gate {
         self.served(served, backend, &decision, note, retries, arrival.stamp);
         let moved = Arc::<Moved>::default();
         let tied = self.ties.enter(served, backend, flow, Arc::clone(&moved), listener.idle, now);
-        let id = tied.id();
+        let (id, client) = (tied.id(), Side::Tcp(client));
         let running = Running {
             current: Arc::clone(&self.current),
             pool: served.pool.name().clone(),
@@ -171,9 +175,16 @@ async fn flow(
 }
 
 /// Tells the backend who the client is, where it is to know, and what the client has said already.
-async fn greet(connected: &mut Connected, served: &ServedPool, ends: &Ends, first: &[u8]) -> Option<()> {
-    let header = |version| proxy_header(version, ends.client, ends.server);
-    let mut greeting = served.proxy_protocol.map(header).unwrap_or_default();
+async fn greet(
+    connected: &mut Connected,
+    served: &ServedPool,
+    (client, server): (SocketAddr, impl Fn() -> Option<SocketAddr>),
+    first: &[u8],
+) -> Option<()> {
+    let mut greeting = match served.proxy_protocol {
+        Some(version) => proxy_header(version, client, server()?),
+        None => Vec::new(),
+    };
     greeting.extend_from_slice(first);
     if greeting.is_empty() {
         return Some(());

@@ -2,7 +2,6 @@
 //! that may keep none. One look at all of them now and then costs less than a timer for each.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use tokio::task::AbortHandle;
 use super::running::Moved;
 use crate::affinity::Flow;
 use crate::clock::{Now, millis};
-use crate::names::{BackendId, BackendTag, PoolName};
+use crate::names::{BackendAddress, BackendId, BackendTag, PoolName};
 use crate::pool::AdminState;
 use crate::snapshot::{Current, ServedPool, Snapshot};
 
@@ -32,7 +31,7 @@ struct Tie {
     pool: PoolName,
     backend: BackendId,
     tag: BackendTag,
-    address: SocketAddr,
+    address: BackendAddress,
     /// Whether it ends when the backend is somewhere else, as a session can that is begun anew without a word.
     follows: bool,
     flow: Flow,
@@ -89,7 +88,7 @@ impl Ties {
             pool: served.pool.name().clone(),
             backend: backend.id().clone(),
             tag: backend.tag(),
-            address: backend.address(),
+            address: backend.address().clone(),
             follows: false,
             flow,
             moved,
@@ -181,7 +180,7 @@ impl Tie {
             AdminState::Draining => backend.live().drain().is_over(now),
             AdminState::Maintenance => true,
         };
-        if dismissed || self.follows && backend.address() != self.address {
+        if dismissed || self.follows && *backend.address() != self.address {
             return Some(End::Dismissed);
         }
         self.touch(served, now);

@@ -181,7 +181,7 @@ fn tries(ctx: &RequestContext, traced: &Traced, whole: Duration) -> Vec<TryRecor
         Some(TryRecord {
             span: one.span,
             backend: backend.id().clone(),
-            address: backend.address(),
+            address: backend.address().clone(),
             after,
             took: one.failed.map_or_else(|| whole.saturating_sub(after), |(at, _)| at.since(one.began)),
             failure: one.failed.map(|(_, way)| way),

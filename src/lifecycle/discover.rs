@@ -64,7 +64,7 @@ impl Sink for Control {
     fn found(&self, pool: &PoolName, backends: Vec<Found>) {
         let backend = |found: Found| Backend {
             id: found.id,
-            address: found.address,
+            address: found.address.into(),
             weight: found.weight,
             state: BackendState::Up,
             drain_deadline: None,

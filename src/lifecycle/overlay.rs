@@ -216,8 +216,13 @@ impl ByHand {
     /// The backend that was added by hand.
     fn backend(&self, id: &BackendId) -> Option<Backend> {
         let address = self.added.filter(|_| !self.removed)?;
-        let mut backend =
-            Backend { id: id.clone(), address, weight: 1, state: BackendState::Up, drain_deadline: None };
+        let mut backend = Backend {
+            id: id.clone(),
+            address: address.into(),
+            weight: 1,
+            state: BackendState::Up,
+            drain_deadline: None,
+        };
         self.apply(&mut backend);
         Some(backend)
     }

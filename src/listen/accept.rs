@@ -1,11 +1,14 @@
 //! The accept loop of one listening socket: it pauses and closes as upgrades want it, and bounds open connections.
 
-use std::net::{Shutdown, TcpListener};
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::server::ShutdownWatch;
-use tokio::net::TcpStream;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use tokio::io::Interest;
 use tokio::time::timeout;
 
 use super::acceptance::Accepting;
@@ -13,18 +16,18 @@ use super::connection::ListenerFacts;
 use super::counts::{Counts, Slot, add};
 
 /// Accepts until the server stops or the listener is closed. `limit` says how many connections may be open; `start` is given
-/// each one, with its place.
+/// each one, with its client's address and its place.
 pub(crate) async fn accept(
     socket: TcpListener,
     facts: &ListenerFacts,
     counts: &Arc<Counts>,
     limit: impl Fn() -> usize,
     mut shutdown: ShutdownWatch,
-    start: impl Fn(TcpStream, Slot),
+    start: impl Fn(TcpStream, SocketAddr, Slot),
 ) {
     // What it accepts has it, too.
     let _ = socket2::SockRef::from(&socket).set_tcp_nodelay(true);
-    let listener = match tokio::net::TcpListener::from_std(socket) {
+    let listener = match Listener::new(socket) {
         Ok(listener) => listener,
         Err(error) => return log::error!("{}: cannot accept: {error}", facts.name),
     };
@@ -51,7 +54,7 @@ pub(crate) async fn accept(
                 Ok(accepted) => accepted,
                 Err(_) => {
                     // What is kept of it for a successor would go on queueing connections that nobody takes.
-                    let _ = socket2::SockRef::from(&listener).shutdown(Shutdown::Both);
+                    let _ = socket2::SockRef::from(&listener.0).shutdown(Shutdown::Both);
                     return;
                 }
             },
@@ -62,7 +65,7 @@ pub(crate) async fn accept(
                 if let Some(slot) = counts.enter(limit())
                     && let Some(place) = facts.clients.enter(peer.ip())
                 {
-                    start(tcp, slot.of_client(place));
+                    start(tcp, peer, slot.of_client(place));
                 }
             }
             Err(error) => {
@@ -75,15 +78,35 @@ pub(crate) async fn accept(
     }
 }
 
+/// A listening socket. What it accepts is not registered with this thread's reactor, where it does not stay: that would take two
+/// system calls for each connection.
+///
+/// A stream by its type alone: tokio's own listener does not say when it can be read, and lets nobody else accept.
+struct Listener(tokio::net::TcpStream);
+
+impl Listener {
+    fn new(socket: TcpListener) -> io::Result<Self> {
+        tokio::net::TcpStream::from_std(OwnedFd::from(socket).into()).map(Self)
+    }
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let accept = || {
+            let (connection, peer) = acceptfrom_with(&self.0, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+            let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+            Ok((connection.into(), peer.ok_or(io::ErrorKind::ConnectionAborted)?))
+        };
+        self.0.async_io(Interest::READABLE, accept).await
+    }
+}
+
 /// Runs `serve` on one of the service's threads, and registers the socket with that thread's own reactor: woken across
 /// threads, each read would cost more.
 pub(crate) fn on_own_thread<F: Future<Output = ()> + Send>(
     tcp: TcpStream,
-    serve: impl FnOnce(TcpStream) -> F + Send + 'static,
+    serve: impl FnOnce(tokio::net::TcpStream) -> F + Send + 'static,
 ) {
-    let Ok(tcp) = tcp.into_std() else { return };
     pingora_runtime::current_handle().spawn(async move {
-        if let Ok(tcp) = TcpStream::from_std(tcp) {
+        if let Ok(tcp) = tokio::net::TcpStream::from_std(tcp) {
             serve(tcp).await;
         }
     });

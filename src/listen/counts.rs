@@ -53,13 +53,13 @@ impl Counts {
 
     /// Takes a place for one connection, unless `limit` are open.
     pub fn enter(self: &Arc<Self>, limit: usize) -> Option<Slot> {
-        let slot = Slot { counts: Arc::clone(self), _client: None };
-        if self.open.fetch_add(1, Ordering::Relaxed) >= limit {
+        let more = |open| (open < limit).then_some(open + 1);
+        if self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
             add(&self.over_limit);
             return None;
         }
         add(&self.accepted);
-        Some(slot)
+        Some(Slot { counts: Arc::clone(self), _client: None })
     }
 
     /// Begins a handshake, unless `limit` are in progress.
@@ -98,6 +98,16 @@ impl Slot {
         let mut slot = self;
         slot._client = Some(place);
         slot
+    }
+
+    /// The same place for the next one, which nobody else can take in between; `None` where there are more than `limit`.
+    pub(crate) fn handed_on(mut self, limit: usize) -> Option<Self> {
+        self._client = None;
+        if self.counts.open() > limit {
+            return None;
+        }
+        add(&self.counts.accepted);
+        Some(self)
     }
 }
 

@@ -71,7 +71,7 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     door: Arc<Door<A>>,
     shutdown: ShutdownWatch,
 ) {
-    let start = |tcp, slot| {
+    let start = |tcp, _, slot| {
         let (door, shutdown) = (Arc::clone(&door), shutdown.clone());
         on_own_thread(tcp, async move |tcp| {
             let _slot = slot;

@@ -1,6 +1,5 @@
 //! A pool, its backends, and the questions that others ask of them.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -13,7 +12,7 @@ use super::ring::Ring;
 use super::spec::{AdminState, Algorithm, BackendSpec, Ejection, HashSeed, PoolSpec};
 use super::state::{Cause, Health, State};
 use crate::clock::{Now, millis};
-use crate::names::{BackendId, BackendIndex, BackendTag, Epoch, PoolName};
+use crate::names::{BackendAddress, BackendId, BackendIndex, BackendTag, Epoch, PoolName};
 
 /// Backends that serve the same application.
 #[derive(Debug)]
@@ -36,7 +35,7 @@ pub struct Pool {
 pub struct Backend {
     pub(super) id: BackendId,
     pub(super) tag: BackendTag,
-    pub(super) address: SocketAddr,
+    pub(super) address: BackendAddress,
     pub(super) weight: u16,
     pub(super) admin: AdminState,
     pub(super) try_home: bool,
@@ -180,8 +179,8 @@ impl Backend {
     }
 
     /// Where it is reached.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> &BackendAddress {
+        &self.address
     }
 
     /// Its share of new sessions.

@@ -1,10 +1,9 @@
 //! What a pool is made from.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::gate::Limits;
-use crate::names::{BackendId, PoolName};
+use crate::names::{BackendAddress, BackendId, PoolName};
 
 /// What a pool is made from.
 #[derive(Debug)]
@@ -35,7 +34,7 @@ pub struct BackendSpec {
     /// Stable, whatever the address.
     pub id: BackendId,
     /// Where it is reached.
-    pub address: SocketAddr,
+    pub address: BackendAddress,
     /// Its share of new sessions; 0: none.
     pub weight: u16,
     /// What the operator wants of it.

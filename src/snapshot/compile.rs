@@ -213,6 +213,7 @@ fn served(
         seed,
     };
     let pool = Pool::new(spec, live);
+    let connection_ids = layer4::connection_ids(config.connection_ids, &pool);
     for (backend, drain) in pool.backends().iter().zip(drains) {
         match drain {
             Some(deadline) => backend.live().drain().begin(deadline, now),
@@ -240,6 +241,7 @@ fn served(
         book,
         losses,
         flows,
+        connection_ids,
         connect_timeout,
         knock,
         udp_knock,

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use zeroize::Zeroizing;
 
-use crate::affinity::{ClientName, FlowPolicy};
+use crate::affinity::{ClientName, ConnectionIdForm, ConnectionIds, FlowPolicy};
 use crate::config::checked;
 use crate::limits::{By, Prefix, Rate, RequestLimit};
+use crate::names::BackendId;
+use crate::pool::Pool;
 use crate::route::{HostPattern, PoolIndex, ServerNameRoute, ServerNameRoutes};
 
 /// A TCP listener, as its connections see it.
@@ -27,9 +30,16 @@ pub struct ServedTcp {
     pub connections: usize,
     /// A connection on which nothing moves for this long is closed.
     pub idle: Duration,
-    /// After how long of silence the kernel asks whether the other end is there.
+    /// What the sockets of both sides are given.
+    pub options: TcpOptions,
+}
+
+/// Options of TCP's sockets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TcpOptions {
+    /// After how long of silence the kernel asks whether the other end is there; `None`: never.
     pub keepalive: Option<Duration>,
-    /// How long what was sent may stay unconfirmed.
+    /// How long what was sent may stay unconfirmed; `None`: as the system has it.
     pub user_timeout: Option<Duration>,
 }
 
@@ -77,8 +87,7 @@ pub(super) fn listener(listener: &checked::Listener, earlier: Option<&ServedLaye
                 header_timeout: listener.timeouts.handshake,
                 connections: listener.limits.connections,
                 idle,
-                keepalive,
-                user_timeout,
+                options: TcpOptions { keepalive, user_timeout },
             }))
         }
     }
@@ -118,6 +127,20 @@ fn route(route: checked::TlsRoute) -> Option<ServerNameRoute> {
         alpn: route.alpn.into_iter().map(|protocol| protocol.into_bytes().into()).collect(),
         pool: index(route.pool)?,
     })
+}
+
+/// What connection ids say of the backends that there are; `None`: nothing.
+pub(super) fn connection_ids(forms: Vec<checked::ConnectionIdForm>, pool: &Pool) -> Option<ConnectionIds> {
+    let tag = |id: &BackendId| Some(pool.backend(pool.find(id.as_str())?)?.tag());
+    let form = |form: checked::ConnectionIdForm| ConnectionIdForm {
+        config_id: form.config_id,
+        server_id_length: form.server_id_length,
+        nonce_length: form.nonce_length,
+        key: form.key.and_then(|key| Some(Zeroizing::new(key.0.as_slice().try_into().ok()?))),
+        encodes_length: form.encodes_length,
+        servers: form.server_ids.into_iter().filter_map(|(id, backend)| Some((id, tag(&backend)?))).collect(),
+    };
+    (!forms.is_empty()).then(|| ConnectionIds::new(forms.into_iter().map(form)))
 }
 
 pub(super) fn flows(clients: checked::Clients) -> FlowPolicy {

@@ -24,7 +24,7 @@ pub use compression::{Coding, CodingPlace, Compression};
 pub use current::Current;
 pub use discovered::discovered;
 pub use endpoint::Endpoint;
-pub use layer4::{ServedLayer4, ServedTcp, ServedUdp};
+pub use layer4::{ServedLayer4, ServedTcp, ServedUdp, TcpOptions};
 pub use logs::{LogError, Logs};
 pub use room::WaitingRoom;
 pub use secrets::{Secrets, SecretsError};

@@ -1,5 +1,6 @@
 //! How each backend is connected to: by requests, through Pingora, and by health checks.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use pingora::upstreams::peer::HttpPeer;
@@ -19,7 +20,9 @@ const STREAMS: usize = 100;
 /// made under other settings.
 pub(super) fn peer(pool: &checked::Pool, backend: &checked::Backend) -> HttpPeer {
     let tls = pool.tls.as_ref();
-    let mut peer = HttpPeer::new(backend.address, tls.is_some(), server_name(pool, backend));
+    // Nobody asks for one of a socket, which only connections of layer 4 go to.
+    let address = backend.address.ip().unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 0).into());
+    let mut peer = HttpPeer::new(address, tls.is_some(), server_name(pool, backend));
     let options = &mut peer.options;
     let timeouts = &pool.timeouts;
     options.connection_timeout = Some(timeouts.connect);
@@ -73,9 +76,8 @@ fn settings_key(pool: &checked::Pool, backend: &checked::Backend) -> u64 {
 
 /// Whom a backend's certificate has to name.
 fn server_name(pool: &checked::Pool, backend: &checked::Backend) -> String {
-    let sni =
-        pool.tls.as_ref().map(|tls| tls.sni.clone().unwrap_or_else(|| backend.address.ip().to_string()));
-    sni.unwrap_or_default()
+    let ip = || backend.address.ip().map(|address| address.ip().to_string());
+    pool.tls.as_ref().and_then(|tls| tls.sni.clone().or_else(ip)).unwrap_or_default()
 }
 
 /// How the backends of a pool are checked.
@@ -138,7 +140,8 @@ fn exchange(exchange: &checked::Exchange, backend: &checked::Backend, hello: &[u
                 Arc::new(config)
             });
             let name = server_name.clone().and_then(|name| ServerName::try_from(name).ok());
-            Over::Tls { config, name: name.unwrap_or_else(|| ServerName::from(backend.address.ip())) }
+            let address = backend.address.ip().unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
+            Over::Tls { config, name: name.unwrap_or_else(|| ServerName::from(address.ip())) }
         }
     };
     let ask = match exchange.ask.clone() {

@@ -14,7 +14,7 @@ use super::layer4::ServedLayer4;
 use super::logs::Logs;
 use super::room::WaitingRoom;
 use super::tracing::Tracing;
-use crate::affinity::{FlowPolicy, Policy};
+use crate::affinity::{ConnectionIds, FlowPolicy, Policy};
 use crate::clock::Now;
 use crate::health::{CheckSpec, Knock, Watched};
 use crate::limits::RequestLimit;
@@ -192,6 +192,8 @@ pub struct ServedPool {
     pub room: Option<WaitingRoom>,
     /// In a pool of layer 4: how clients are told apart. `policy.learned` is its flow table.
     pub flows: Option<FlowPolicy>,
+    /// In a pool of UDP: what connection ids of QUIC say of backends.
+    pub connection_ids: Option<ConnectionIds>,
     /// For a connection to a backend.
     pub connect_timeout: Duration,
     /// How a suspect backend is probed when nobody else has found it suspect.

@@ -30,6 +30,7 @@ fn what_the_fuzzer_was_given_holds() {
         ("route", targets::route),
         ("proxy_header", targets::proxy_header),
         ("first_bytes", targets::first_bytes),
+        ("connection_id", targets::connection_id),
     ];
     for (name, target) in all {
         let kept = files(&format!("fuzz/corpus/{name}"));

@@ -16,7 +16,7 @@ use crate::support::layer4::Layer4;
 use crate::support::ports::Port;
 use crate::support::program::Program;
 use crate::support::tcp::{Echo, Talk, client};
-use crate::support::udp::{Asker, Datagrams, homes, udp};
+use crate::support::udp::{Asker, Datagrams, homes, in_one_piece, udp};
 
 fn all(apps: &[Datagrams]) -> Vec<&Datagrams> {
     apps.iter().collect()
@@ -52,9 +52,18 @@ fn datagrams_pass_both_ways_whole_and_apart() {
     }
     (0..100_u8).for_each(|n| _ = asker.socket.send(&[n]).unwrap());
     let mut back = BTreeSet::new();
-    let mut room = [0; 64];
+    let mut room = [0; 256];
     while back.len() < 100 {
         let length = asker.socket.recv(&mut room).unwrap();
+        back.insert(room[length - 1]);
+    }
+    // The kernel brings these in one piece.
+    let all: Vec<u8> = (0..20).flat_map(|n| [n; 100]).collect();
+    in_one_piece(&asker.socket, &all, 100, balancer.address);
+    let mut back = BTreeSet::new();
+    while back.len() < 20 {
+        let length = asker.socket.recv(&mut room).unwrap();
+        assert_eq!(room[length - 100..length], [room[length - 1]; 100], "each as it was");
         back.insert(room[length - 1]);
     }
     let other = Asker::from(client(1), balancer.address).ask(b"other").unwrap();
@@ -227,6 +236,21 @@ fn a_flood_of_sources_stays_within_the_bound_and_those_who_talk_stay() {
 }
 
 #[test]
+fn a_newcomer_finds_a_place_whichever_thread_reads_it() {
+    let apps = Datagrams::several("app", 1);
+    let listener = "    limits: { connections: 2 }\n    udp: { idle: 10m, unproven: 5m }\n";
+    let text =
+        udp(&all(&apps), &[], listener, "").replace("listeners:", "server: { threads: 4 }\nlisteners:");
+    let balancer = Layer4::start(&text);
+    for n in 0..100 {
+        let asker = Asker::from(client(n), balancer.address);
+        asker.socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        soon("it is served", || asker.ask_once(b"x").ok());
+        assert!(balancer.listeners[0].open() <= 2, "bounded");
+    }
+}
+
+#[test]
 fn a_client_has_so_many_sessions_and_sends_so_many_datagrams() {
     let apps = Datagrams::several("app", 1);
     let listener = "    limits: { connections_per_client: 3, ipv4_prefix: 24 }\n    \
@@ -244,6 +268,10 @@ fn a_client_has_so_many_sessions_and_sends_so_many_datagrams() {
     (0..100).for_each(|_| _ = greedy.socket.send(b"more").unwrap());
     let counts = &balancer.listeners[0].datagrams;
     soon("the rest is dropped", || (counts.over_rate.load(Ordering::Relaxed) == 81).then_some(()));
+    // Each of the five other sessions was asked for with one.
+    soon("all others are heard", || (apps[0].heard() >= 20 + 4).then_some(()));
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(apps[0].heard(), 20 + 4, "what is over the rate is not passed on");
     assert_eq!(counts.homeless.load(Ordering::Relaxed), 1);
 }
 
@@ -285,10 +313,28 @@ fn tcp_and_udp_of_one_client_are_at_one_backend() {
     // The same ids, so the same places on the ring; addresses differ, as no port is free in both for sure.
     let balancer = Layer4::start(&udp(&all(&apps), &[], "", ""));
     let other = Layer4::start(&crate::support::layer4::tcp(&tcp.iter().collect::<Vec<_>>(), &[], "", ""));
+    let mut seen = BTreeSet::new();
     for n in 0..40 {
         let by_udp = Asker::from(client(n), balancer.address).home();
         assert_eq!(Talk::from(client(n), other.address).unwrap().home, by_udp, "client {n}");
+        seen.insert(by_udp);
     }
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}
+
+#[test]
+fn a_session_follows_its_backend_to_another_address() {
+    let apps = Datagrams::several("app", 2);
+    let balancer = Layer4::start(&udp(&all(&apps), &[], "", ""));
+    let asker = Asker::from(client(at_home("app1", &balancer)), balancer.address);
+    assert_eq!(asker.home(), "app1");
+    let elsewhere = [Datagrams::start("app1"), Datagrams::start("app2")];
+    balancer.reload(&udp(&[&elsewhere[0], &apps[1]], &[], "", ""));
+    soon("the new address hears it", || {
+        asker.ask(b"x").ok()?;
+        (elsewhere[0].heard() > 0).then_some(())
+    });
+    assert_eq!(elsewhere[1].heard(), 0);
 }
 
 #[test]
@@ -320,7 +366,9 @@ fn an_upgrade_moves_no_client() {
     let apps = Datagrams::several("app", 3);
     let (port, tcp) = (Port::reserve(), Echo::several("echo", 1));
     // The TCP listener tells when the program serves.
-    let text = udp(&all(&apps), &[], "", "    balance: { algorithm: round_robin }\n")
+    // So that only what the old process hands over leads home: neither the hash nor what the state folder has.
+    let pool = "    balance: { algorithm: round_robin }\n    affinity: { learn: { persist: false } }\n";
+    let text = udp(&all(&apps), &[], "", pool)
         .replace("listeners:", "server: { pid_file: pid, threads: 2 }\nlisteners:")
         .replace(
             "pools:\n",

@@ -17,6 +17,7 @@ pub(crate) mod layer4;
 pub(crate) mod load;
 pub(crate) mod ports;
 pub(crate) mod program;
+pub(crate) mod quic;
 pub(crate) mod schema;
 pub(crate) mod steadfast;
 pub(crate) mod tcp;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use quinn_udp::{Transmit, UdpSocketState};
 use socket2::{Domain, Socket, Type};
 
 use super::tcp::client;
@@ -117,6 +118,14 @@ impl Drop for Datagrams {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Sends datagrams of one size by one call, which leaves it to the kernel to cut them (GSO).
+pub(crate) fn in_one_piece(socket: &UdpSocket, all: &[u8], size: usize, to: SocketAddr) {
+    let state = UdpSocketState::new(socket.into()).unwrap();
+    let all = Transmit { destination: to, ecn: None, contents: all, segment_size: Some(size), src_ip: None };
+    state.try_send(socket.into(), &all).unwrap();
+    socket.set_nonblocking(false).unwrap();
 }
 
 /// What an application answered: who it is, and the port that it sees.

@@ -9,15 +9,13 @@ use super::{Surroundings, secrets};
 use crate::config::checked::{Admin, AdminListen, Layer4, Listener, Secret};
 use crate::config::model;
 use crate::config::network;
+use crate::config::network::MAX_SOCKET_PATH;
 use crate::config::read::Spanned;
 use crate::config::report::{Code, Place};
 use crate::config::text::FilePath;
 
 /// Characters that a token has at least: 128 bits even where it is written in hex.
 const MIN_TOKEN: usize = 32;
-
-/// What the kernel takes as a socket's path (`sun_path`), without its end.
-const MAX_SOCKET_PATH: usize = 107;
 
 /// The admin API, if there is one.
 pub(super) fn admin(

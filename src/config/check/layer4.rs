@@ -15,16 +15,29 @@ use crate::config::words::{Protocol, Word};
 
 /// The pools that listeners of layer 4 use.
 #[derive(Debug, Default)]
-pub(super) struct Layer4Pools(HashMap<String, Transport>);
+pub(super) struct Layer4Pools {
+    pools: HashMap<String, Transport>,
+    /// Those that listeners of UDP use.
+    datagrams: HashSet<String>,
+}
+
+/// What to do with `quic` in a pool that no listener of UDP uses.
+const NEEDS_UDP: &str = "remove it, or let a listener with `protocol: udp` use the pool";
 
 impl Layer4Pools {
     pub(super) fn has(&self, name: &Spanned<Name>) -> bool {
-        name.get().is_some_and(|Name(name)| self.0.contains_key(name))
+        name.get().is_some_and(|Name(name)| self.pools.contains_key(name))
+    }
+
+    /// Whether nothing but TCP is spoken to a pool's backends.
+    pub(super) fn is_of_tcp(&self, name: &Spanned<Name>) -> bool {
+        let of_udp = |Name(name): &Name| self.datagrams.contains(name);
+        self.has(name) && !name.get().is_some_and(of_udp)
     }
 
     /// By what a pool's backends are reached.
     pub(super) fn transport(&self, name: &Spanned<Name>) -> Transport {
-        let of = |Name(name): &Name| self.0.get(name).copied();
+        let of = |Name(name): &Name| self.pools.get(name).copied();
         name.get().and_then(of).unwrap_or(Transport::Tcp)
     }
 }
@@ -42,7 +55,7 @@ pub(super) fn pools(
     pools: &Spanned<Named<model::Pool>>,
     around: &Surroundings<'_>,
 ) -> Layer4Pools {
-    let (mut layer4, mut http) = (HashMap::new(), HashSet::new());
+    let (mut layer4, mut http, mut datagrams) = (HashMap::new(), HashSet::new(), HashSet::new());
     for listener in listeners.get().into_iter().flatten().filter_map(Spanned::get) {
         match listener.protocol.get() {
             Some(Word(Protocol::Http)) => http.extend(routed(listener)),
@@ -52,6 +65,7 @@ pub(super) fn pools(
             }
             Some(Word(Protocol::Udp)) => {
                 for name in pools_named(listener).into_iter().flatten() {
+                    datagrams.insert(name.0.clone());
                     layer4.entry(name.0.clone()).or_insert(Transport::Udp);
                 }
             }
@@ -63,6 +77,8 @@ pub(super) fn pools(
         let transport = layer4.get(text);
         if transport == Some(&Transport::Udp) {
             refuse(udp::pool_keys(pool), "means nothing in a pool of UDP", around);
+        } else if transport.is_some() && !datagrams.contains(text) {
+            refuse([key(&pool.quic, NEEDS_UDP)], "means nothing in a pool of TCP", around);
         }
         match (transport.is_some(), http.contains(text)) {
             (true, true) => {
@@ -75,7 +91,7 @@ pub(super) fn pools(
             (false, false) => {}
         }
     }
-    Layer4Pools(layer4)
+    Layer4Pools { pools: layer4, datagrams }
 }
 
 /// Whoever is to come from clients' addresses must keep the privilege to do so.
@@ -154,6 +170,7 @@ fn layer4_keys(pool: &model::Pool) -> Vec<Key<'_>> {
         &pool.source,
         "remove it: `X-Forwarded-For` and `proxy_protocol` tell backends of the client",
     )];
+    keys.push(key(&pool.quic, NEEDS_UDP));
     if let Some(affinity) = pool.affinity.get() {
         keys.extend([key(&affinity.source_address, help), key(&affinity.client_name, help)]);
     }

@@ -20,6 +20,7 @@ mod listeners;
 mod log;
 mod pool_tls;
 mod pools;
+mod quic;
 mod routes;
 mod secrets;
 mod shadow;

@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 
 use super::layer4::Layer4Pools;
-use super::{Surroundings, affinity, all, count, discovery, health, pool_tls, size, waiting_room};
+use super::{Surroundings, affinity, all, count, discovery, health, pool_tls, quic, size, waiting_room};
 use crate::config::checked::{
     Backend, BackendState, Balance, Drain, Pool, PoolLimits, PoolTimeouts, Retries,
 };
 use crate::config::collections::{Named, OneOrMany};
 use crate::config::model;
+use crate::config::network::BackendAt;
 use crate::config::read::Spanned;
 use crate::config::report::Code;
 use crate::config::text::Name;
 use crate::config::words::{RetryOn, Word};
-use crate::names::{BackendId, PoolName};
+use crate::names::{BackendAddress, BackendId, PoolName};
 use crate::tls::Authorities;
 
 /// More backends than `BackendIndex` can count.
@@ -61,12 +62,15 @@ fn pool(
         waiting_room,
         proxy_protocol,
         source,
+        quic,
         removal,
         drain,
     } = pool;
     affinity::backends_suit_route_suffix(&affinity, &backends, around);
     affinity::discovery_suits_route_suffix(&affinity, &discovery, around);
     let discovered = discovery.value.as_ref().is_none_or(Option::is_some);
+    let connection_ids = quic::connection_ids(quic, &backends, discovered, around);
+    sockets_suit(&backends, layer4.is_of_tcp(&name), around);
     let backends = self::backends(backends, discovered, around);
     let discovery = discovery::discovery(discovery, around);
     let transport = layer4.transport(&name);
@@ -89,6 +93,7 @@ fn pool(
         http: http?,
         proxy_protocol: proxy_protocol.value?.map(|Word(version)| version),
         source: source.value?.0,
+        connection_ids: connection_ids?,
         timeouts: self::timeouts(timeouts)?,
         retries: self::retries(retries)?,
         limits: self::limits(limits)?,
@@ -151,20 +156,33 @@ fn backends(
     backends.into_iter().map(backend).collect()
 }
 
+/// Only a connection of layer 4 can go to a socket in the file system.
+fn sockets_suit(backends: &Spanned<Vec<Spanned<model::Backend>>>, of_tcp: bool, around: &Surroundings<'_>) {
+    for backend in backends.get().into_iter().flatten().filter_map(Spanned::get).filter(|_| !of_tcp) {
+        if let Some(BackendAt(BackendAddress::Unix(_))) = backend.address.get() {
+            let message = "a Unix socket can be a backend in pools of TCP only";
+            let help = "write the IP address and port that the backend listens on";
+            around.error(Code::NotSupported, &backend.address.place, message, help);
+        }
+    }
+}
+
 /// One address under two ids is legal, but each session would be on both; port 0 cannot be connected to.
 fn addresses<'m>(backends: impl Iterator<Item = &'m model::Backend>, around: &Surroundings<'_>) {
     let mut first = HashMap::new();
     for backend in backends {
-        let (Some(address), place) = (backend.address.get(), &backend.address.place) else { continue };
-        if address.0.port() == 0 {
-            let message = format!("`{}` has port 0, which nothing can connect to", address.0);
+        let (Some(BackendAt(address)), place) = (backend.address.get(), &backend.address.place) else {
+            continue;
+        };
+        if address.ip().is_some_and(|address| address.port() == 0) {
+            let message = format!("`{address}` has port 0, which nothing can connect to");
             around.error(Code::BadValue, place, message, "write the port that the backend listens on");
             continue;
         }
-        match first.get(&address.0) {
-            None => _ = first.insert(address.0, place.line),
+        match first.get(address) {
+            None => _ = first.insert(address, place.line),
             Some(line) => {
-                let message = format!("two backends have the address `{}`", address.0);
+                let message = format!("two backends have the address `{address}`");
                 let help = format!("one server is one backend; the first is on line {line}");
                 around.warn(Code::Duplicate, place, message, help);
             }

@@ -15,6 +15,8 @@ use crate::config::report::{Code, Place};
 use crate::config::text::{FilePath, Text};
 
 const KEY_BYTES: usize = 32;
+/// AES-128: draft-ietf-quic-load-balancers section 5.3.
+const CONNECTION_ID_KEY_BYTES: usize = 16;
 const MIN_SEED_BYTES: usize = 16;
 
 /// A key or seed file is one line: more is another file, given by mistake.
@@ -27,9 +29,17 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 
 /// Where a secret comes from, as the file says it.
 struct Sources {
-    value: Spanned<Option<Text>>,
+    /// `None`: it may not stand in the configuration itself.
+    value: Option<Spanned<Option<Text>>>,
     file: Spanned<Option<FilePath>>,
     env: Spanned<Option<Text>>,
+}
+
+impl Sources {
+    /// The words for the keys that may say it.
+    fn words(&self) -> &'static str {
+        if self.value.is_some() { "`value`, `file` and `env`" } else { "`file` and `env`" }
+    }
 }
 
 /// Notes that replicas cannot share what each of them would make for itself.
@@ -71,17 +81,20 @@ pub(super) fn keys(
 
 fn key(key: Spanned<model::TokenKey>, around: &Surroundings<'_>) -> Option<TokenKey> {
     let model::TokenKey { id, value, file, env } = key.value?;
-    let (text, place) = Sources { value, file, env }.read(&key.place, "key", around)?;
-    let secret = match decoded(&text) {
-        Ok(secret) => secret,
-        Err(found) => {
-            let message =
-                format!("the key from `{}` is not 32 bytes in base64 or hex: it is {found}", place.name());
-            around.error(Code::BadValue, &place, message, "`openssl rand -base64 32` makes one");
-            return None;
-        }
-    };
-    Some(TokenKey { id: id.value?.0, secret: Secret(secret) })
+    let sources = Sources { value: Some(value), file, env };
+    let secret = sources.key(KEY_BYTES, &key.place, "`openssl rand -base64 32` makes one", around)?;
+    Some(TokenKey { id: id.value?.0, secret })
+}
+
+/// The key of connection ids.
+pub(super) fn connection_id_key(
+    key: model::ConnectionIdKey,
+    place: &Place,
+    around: &Surroundings<'_>,
+) -> Option<Secret> {
+    let model::ConnectionIdKey { file, env } = key;
+    let help = "`openssl rand -hex 16` makes one; it is the one that backends have";
+    Sources { value: None, file, env }.key(CONNECTION_ID_KEY_BYTES, place, help, around)
 }
 
 /// The seed of all hashes.
@@ -90,7 +103,7 @@ pub(super) fn affinity_seed(
     around: &Surroundings<'_>,
 ) -> Option<Option<Secret>> {
     let Some(model::AffinitySeed { value, file, env }) = seed.value? else { return Some(None) };
-    let (text, place) = Sources { value, file, env }.read(&seed.place, "seed", around)?;
+    let (text, place) = Sources { value: Some(value), file, env }.read(&seed.place, "seed", around)?;
     let length = text.len();
     if length < MIN_SEED_BYTES {
         let message = format!("the seed from `{}` is too short: {length} bytes", place.name());
@@ -102,6 +115,21 @@ pub(super) fn affinity_seed(
 }
 
 impl Sources {
+    /// A key of so many bytes.
+    fn key(self, bytes: usize, whole: &Place, help: &str, around: &Surroundings<'_>) -> Option<Secret> {
+        let (text, place) = self.read(whole, "key", around)?;
+        match decoded(&text, bytes) {
+            Ok(secret) => Some(Secret(secret)),
+            Err(found) => {
+                let name = place.name();
+                let message =
+                    format!("the key from `{name}` is not {bytes} bytes in base64 or hex: it is {found}");
+                around.error(Code::BadValue, &place, message, help);
+                None
+            }
+        }
+    }
+
     /// The secret's text, trimmed, and the place that named its source.
     fn read(
         self,
@@ -109,33 +137,34 @@ impl Sources {
         what: &str,
         around: &Surroundings<'_>,
     ) -> Option<(Zeroizing<String>, Place)> {
+        let words = self.words();
         let Self { value, file, env } = self;
-        let places = [(value.given, &value.place), (file.given, &file.place), (env.given, &env.place)];
-        let mut given = places.iter().filter(|(given, _)| *given).map(|(_, place)| *place);
-        let (first, second) = (given.next(), given.next());
+        let value_given = value.iter().map(|value| (value.given, &value.place));
+        let places = value_given.chain([(file.given, &file.place), (env.given, &env.place)]);
+        let given: Vec<_> = places.filter(|(given, _)| *given).map(|(_, place)| place).collect();
+        let (first, second) = (given.first().copied(), given.get(1).copied());
         if let Some(place) = second {
             let message = format!("the {what} has two sources");
-            around.error(Code::Conflict, place, message, "keep one of `value`, `file` and `env`");
+            around.error(Code::Conflict, place, message, format!("keep one of {words}"));
             return None;
         }
         if first.is_none() {
             let message = format!("the {what} has no source");
-            around.error(Code::MissingKey, whole, message, "add one of `value`, `file` and `env`");
+            around.error(Code::MissingKey, whole, message, format!("add one of {words}"));
             return None;
         }
-        match (value.value?, file.value?, env.value?) {
-            (Some(Text(text)), ..) => Some((trimmed(text), value.place)),
+        let place = first.unwrap_or(whole).clone();
+        let value = match value {
+            Some(value) => value.value?,
+            None => None,
+        };
+        match (value, file.value?, env.value?) {
+            (Some(Text(text)), ..) => Some((trimmed(text), place)),
             (_, Some(path), _) => Some((from_file(&around.path(&path), &file.place, around)?, file.place)),
             (_, _, Some(Text(name))) => Some((from_variable(&name, &env.place, around)?, env.place)),
             (None, None, None) => {
-                let place = first.unwrap_or(whole);
                 let message = format!("the {what} has no source");
-                around.error(
-                    Code::MissingKey,
-                    place,
-                    message,
-                    "write it in one of `value`, `file` and `env`",
-                );
+                around.error(Code::MissingKey, &place, message, format!("write it in one of {words}"));
                 None
             }
         }
@@ -221,16 +250,16 @@ fn trimmed(mut text: String) -> Zeroizing<String> {
     result
 }
 
-/// A key's 32 bytes, or what was found instead, without saying any of it.
-fn decoded(text: &str) -> Result<Zeroizing<Vec<u8>>, String> {
+/// A key's bytes, or what was found instead, without saying any of it.
+fn decoded(text: &str, length: usize) -> Result<Zeroizing<Vec<u8>>, String> {
     // Hex first: 64 hex digits are also base64, of 48 bytes.
-    if text.len() == 2 * KEY_BYTES
+    if text.len() == 2 * length
         && let Some(bytes) = from_hex(text)
     {
         return Ok(bytes);
     }
     match STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).map(Zeroizing::new) {
-        Ok(bytes) if bytes.len() == KEY_BYTES => Ok(bytes),
+        Ok(bytes) if bytes.len() == length => Ok(bytes),
         Ok(bytes) => Err(format!("{} bytes", bytes.len())),
         Err(_) => Err("neither".to_owned()),
     }
@@ -258,13 +287,13 @@ mod tests {
             "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHv8=",
         ];
         for text in good {
-            let bytes = decoded(text).expect("32 bytes");
+            let bytes = decoded(text, 32).expect("32 bytes");
             assert_eq!((bytes.len(), bytes[1], bytes[31]), (32, 1, 255), "{text}");
         }
         let url_safe = "-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_8";
-        assert_eq!(decoded(url_safe).map(|bytes| bytes.len()), Ok(32));
+        assert_eq!(decoded(url_safe, 32).map(|bytes| bytes.len()), Ok(32));
         for bad in ["", "AAEC", "not base64 at all!", &hex[2..], &format!("{hex}00")] {
-            assert!(decoded(bad).is_err(), "{bad}");
+            assert!(decoded(bad, 32).is_err(), "{bad}");
         }
     }
 }

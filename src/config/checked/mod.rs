@@ -15,6 +15,7 @@ mod listener;
 mod log;
 mod pool;
 mod pool_tls;
+mod quic;
 mod route;
 mod server;
 mod telemetry;
@@ -43,6 +44,7 @@ pub use self::pool::{
     Algorithm, Backend, BackendState, Balance, ConnectsFrom, Pool, PoolLimits, PoolTimeouts, Retries,
 };
 pub use self::pool_tls::{HttpVersion, PoolTls};
+pub use self::quic::ConnectionIdForm;
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
 pub use self::server::{Admin, AdminListen, Server};
 pub use self::telemetry::Otlp;

@@ -1,12 +1,14 @@
 //! Backends that serve the same application.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Affinity, Discovery, Drain, Health, HttpVersion, PoolTls, Removal, Transport, WaitingRoom};
-use crate::names::{BackendId, PoolName, ProxyVersion};
+use super::{
+    Affinity, ConnectionIdForm, Discovery, Drain, Health, HttpVersion, PoolTls, Removal, Transport,
+    WaitingRoom,
+};
+use crate::names::{BackendAddress, BackendId, PoolName, ProxyVersion};
 
 /// Backends that serve the same application.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +35,8 @@ pub struct Pool {
     pub proxy_protocol: Option<ProxyVersion>,
     /// The address that connections of layer 4 come from.
     pub source: ConnectsFrom,
+    /// What connection ids of QUIC say of backends, config ids unique; empty: nothing.
+    pub connection_ids: Vec<ConnectionIdForm>,
     /// Bounds on how long a backend may take.
     pub timeouts: PoolTimeouts,
     /// When a request is tried again.
@@ -66,7 +70,7 @@ pub struct Backend {
     /// Stable, whatever its address.
     pub id: BackendId,
     /// Where it is reached.
-    pub address: SocketAddr,
+    pub address: BackendAddress,
     /// Its share of new sessions, relative to the others; 0: none.
     pub weight: u16,
     /// What the operator wants of it.

@@ -1,9 +1,9 @@
 //! `pools`: backends that serve the same application.
 
-use super::{Affinity, Discovery, Health, PoolHttp, PoolTls, WaitingRoom};
+use super::{Affinity, Discovery, Health, PoolHttp, PoolTls, Quic, WaitingRoom};
 use crate::config::checked::{Algorithm, BackendState, ConnectsFrom, Removal};
 use crate::config::collections::OneOrMany;
-use crate::config::network::Address;
+use crate::config::network::BackendAt;
 use crate::config::read::{Spanned, keys, later};
 use crate::config::text::{Name, Switch};
 use crate::config::units::{Factor, Time, Whole};
@@ -34,6 +34,8 @@ keys! {
         /// The address that connections of layer 4 come from: `balancer`: its own; `client`: the client's, as behind a classic
         /// balancer. That takes CAP_NET_ADMIN, and a network where what backends answer comes back here.
         source: Word<ConnectsFrom> = "balancer",
+        /// QUIC, in pools of UDP: how a client that changes its network stays with its backend; null: by its address alone.
+        quic: Option<Quic> = "null",
         /// Bounds on how long a backend may take.
         timeouts: PoolTimeouts = "{}",
         /// When a request is tried again.
@@ -55,8 +57,8 @@ keys! {
     struct Backend {
         /// Its stable id, whatever its address; unique in the pool. Tomcat's `jvmRoute`, where `route_suffix` is on.
         id: Name,
-        /// Its IP address and port.
-        address: Address,
+        /// Its IP address and port; in pools of TCP also a Unix socket: `unix:/run/app.sock`.
+        address: BackendAt,
         /// Its share of new sessions, relative to the others; 0: none.
         weight: Whole<0, 1000> = "1",
         /// `up`; `draining`: keeps its sessions and takes no new ones; `maintenance`: takes nothing.

@@ -11,6 +11,7 @@ use quinn_udp::{BATCH_SIZE, EcnCodepoint, RecvMeta, Transmit, UdpSockRef, UdpSoc
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
 };
+use rustix::net::{SendFlags, sendto};
 
 /// The longest that the kernel gives in one piece: 16 bits say how long.
 const PIECE: usize = 1 << 16;
@@ -40,6 +41,21 @@ impl<'b> Datagrams<'b> {
     pub(super) fn first(self, count: usize) -> Option<Self> {
         let end = self.bytes.len().min(count.saturating_mul(self.stride));
         (count > 0).then(|| Self { bytes: self.bytes.get(..end).unwrap_or_default(), ..self })
+    }
+
+    /// In runs of those of which `of` gives the same.
+    pub(super) fn alike<T: PartialEq>(self, of: impl Fn(&'b [u8]) -> T) -> impl Iterator<Item = (T, Self)> {
+        let mut rest = Some(self);
+        std::iter::from_fn(move || {
+            let these = rest.take()?;
+            let mut each = these.each();
+            let first = of(each.next()?);
+            let others = each.take_while(|datagram| of(datagram) == first).count();
+            let run = these.first(1 + others)?;
+            let behind = these.bytes.get(run.bytes.len()..).filter(|behind| !behind.is_empty());
+            rest = behind.map(|bytes| Self { bytes, ..these });
+            Some((first, run))
+        })
     }
 
     /// One by one.
@@ -102,6 +118,11 @@ impl Batch {
         Ok(())
     }
 
+    /// Whether that was all there was.
+    pub(super) fn was_all(&self) -> bool {
+        self.pieces < BATCH_SIZE
+    }
+
     /// What was received last.
     pub(super) fn received(&self) -> impl Iterator<Item = (Origin, Datagrams<'_>)> {
         self.room.chunks_exact(PIECE).zip(&self.metas).take(self.pieces).map(|(room, meta)| {
@@ -130,6 +151,11 @@ pub(super) fn send<'b>(
         src_ip: to.to,
     };
     let count = datagrams.count();
+    if count == 1 && datagrams.ecn.is_none() && to.to.is_none() {
+        // Nothing is to be said besides, which would cost a look for the way each time.
+        let sent = sendto(socket, datagrams.bytes, SendFlags::DONTWAIT, &to.from);
+        return sent.map(drop).map_err(|error| Unsent { rest: datagrams, error: error.into() });
+    }
     if count > 1 && count <= state.max_gso_segments() && datagrams.stride <= longest_cut(to.from) {
         let whole = transmit(datagrams.bytes, Some(datagrams.stride));
         match state.try_send(socket.into(), &whole) {
@@ -212,7 +238,17 @@ mod tests {
         assert_eq!(each(all.first(2).unwrap()), [b"aa", b"bb"]);
         assert_eq!(each(all.first(9).unwrap()).len(), 3);
         assert!(all.first(0).is_none());
+        let runs = |bytes: &'static [u8]| {
+            let all = Datagrams { bytes, stride: 2, ecn: None };
+            all.alike(|datagram| datagram[0]).map(|(_, run)| run.bytes).collect::<Vec<_>>()
+        };
+        assert_eq!(runs(b"abacbabbc"), [&b"abac"[..], b"babb", b"c"]);
+        assert_eq!(runs(b"abacada"), [b"abacada"]);
         let empty = Datagrams::one(b"", None);
+        assert_eq!(
+            empty.alike(<[u8]>::len).map(|(length, run)| (length, run.count())).collect::<Vec<_>>(),
+            [(0, 1)]
+        );
         assert_eq!((empty.count(), each(empty)), (1, vec![&b""[..]]));
         assert_eq!(each(empty.first(1).unwrap()), [b""]);
     }

@@ -18,9 +18,12 @@ use super::relay::{self, keep};
 use super::session::{Kept, Session};
 use super::sessions::{Key, Sessions};
 use super::stay::{Stay, served_by};
+use crate::affinity::ConnectionIds;
 use crate::clock::Now;
 use crate::l4::gate::Gate;
-use crate::listen::Accepting;
+use crate::listen::{Accepting, Slot};
+use crate::names::BackendTag;
+use crate::pool::Pool;
 use crate::snapshot::ServedUdp;
 
 /// From one look to the next whether the last session has ended.
@@ -78,7 +81,11 @@ impl Lane {
                     return;
                 }
             }
+            // Before it is looked whether anybody has asked already.
+            let asked = self.gate.spare.asked();
+            self.gate.spare.give(|| self.place_of_the_oldest());
             tokio::select! {
+                () = asked => {}
                 // Another process reads it while this one pauses.
                 readable = self.socket.readable(), if accepting != Accepting::Paused => {
                     if let Err(error) = readable {
@@ -111,38 +118,52 @@ impl Lane {
 
     fn receive(self: &Rc<Self>, newcomers: bool) {
         let snapshot = self.gate.current.load();
-        let Some((listener, _)) = served_by(self, &snapshot) else { return };
+        let Some((listener, served)) = served_by(self, &snapshot) else { return };
         let batch = Rc::clone(&self.batch);
         let mut batch = batch.borrow_mut();
-        let received =
-            self.socket.try_io(Interest::READABLE, || batch.receive((&self.socket).into(), &self.state));
+        let mut all = false;
+        let received = self.socket.try_io(Interest::READABLE, || {
+            batch.receive((&self.socket).into(), &self.state)?;
+            all = batch.was_all();
+            if all { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
         match received {
             Ok(()) => {}
+            // There is no more: the next look waits for news, without another call that only says so.
+            Err(_) if all => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             Err(error) => return log::debug!("{}: cannot receive: {error}", self.gate.facts.name),
         }
         let now = Now::read();
         for (origin, datagrams) in batch.received() {
-            self.arrived(origin, datagrams, listener, newcomers, now);
+            let counts = &self.gate.counts.datagrams;
+            counts.received.fetch_add(number(datagrams.count()), Ordering::Relaxed);
+            let Some(datagrams) = self.within_rate(origin, datagrams, listener, now) else { continue };
+            // Nobody could be answered there.
+            if origin.from.port() == 0 {
+                continue;
+            }
+            let local = origin.to.filter(|to| self.any && is_one_host(*to));
+            let key = Key { client: origin.from, local, named: None };
+            let Some(ids) = &served.connection_ids else {
+                self.arrived(key, datagrams, listener, newcomers, now);
+                continue;
+            };
+            for (named, datagrams) in datagrams.alike(|datagram| named(ids, datagram, &served.pool, now)) {
+                self.arrived(Key { named, ..key }, datagrams, listener, newcomers, now);
+            }
         }
     }
 
     fn arrived(
         self: &Rc<Self>,
-        origin: Origin,
+        key: Key,
         datagrams: Datagrams<'_>,
         listener: &ServedUdp,
         newcomers: bool,
         now: Now,
     ) {
         let counts = &self.gate.counts.datagrams;
-        counts.received.fetch_add(number(datagrams.count()), Ordering::Relaxed);
-        let Some(datagrams) = self.within_rate(origin, datagrams, listener, now) else { return };
-        // Nobody could be answered there.
-        if origin.from.port() == 0 {
-            return;
-        }
-        let key = Key { client: origin.from, local: origin.to.filter(|to| self.any && is_one_host(*to)) };
         let known = self.sessions.borrow().find(&key).map(Rc::clone);
         let session = match known {
             Some(session) => session,
@@ -182,14 +203,20 @@ impl Lane {
     fn begin(self: &Rc<Self>, key: Key, limit: usize) -> Option<Rc<Session>> {
         let gate = &self.gate;
         let slot = gate.counts.enter(limit).or_else(|| {
-            self.sessions.borrow_mut().give_way()?.give_up();
-            gate.counts.enter(limit)
+            let place = self.place_of_the_oldest().or_else(|| gate.spare.take());
+            place?.handed_on(limit)
         })?;
         let slot = slot.of_client(gate.facts.clients.enter(key.client.ip())?);
         let session = self.sessions.borrow_mut().begin(key, |number| Session::new(key, number, slot));
         let task = tokio::task::spawn_local(relay::run(Rc::clone(self), Rc::clone(&session)));
         session.is_run_by(task.abort_handle());
         Some(session)
+    }
+
+    /// The place of the oldest session that has proven nothing, which ends.
+    fn place_of_the_oldest(&self) -> Option<Slot> {
+        let oldest = self.sessions.borrow_mut().give_way()?;
+        oldest.give_up()
     }
 
     /// A session has ended.
@@ -252,6 +279,14 @@ impl Lane {
     fn back(&self, session: &Session) -> Origin {
         Origin { from: session.key().client, to: session.key().local }
     }
+}
+
+/// The backend that a datagram's connection id names, if it takes what is its own. Nobody else knows the connection, so without it,
+/// the address decides.
+fn named(ids: &ConnectionIds, datagram: &[u8], pool: &Pool, now: Now) -> Option<BackendTag> {
+    let home = ids.home(datagram)?;
+    let backend = pool.backend(pool.find_tag(home)?)?;
+    backend.takes_existing(now, true).then_some(home)
 }
 
 /// Whether one can send from this address: not from one that many hosts listen to.

@@ -13,6 +13,7 @@ use super::batch::{Datagrams, is_refusal};
 use super::sessions::Key;
 use super::stay::Stay;
 use crate::listen::{DatagramCounts, Slot};
+use crate::names::BackendTag;
 
 /// What may wait for a backend: the first flight of a handshake, or some queries.
 const WAITING: usize = 32;
@@ -30,6 +31,8 @@ pub(super) struct Session {
     slot: Cell<Option<Slot>>,
     /// Whether its client has gone on after an answer.
     proven: Cell<bool>,
+    /// The backend that it is at, or was at last.
+    home: Cell<Option<BackendTag>>,
     task: OnceCell<AbortHandle>,
 }
 
@@ -94,6 +97,7 @@ impl Session {
             bell: Notify::new(),
             slot: Cell::new(Some(slot)),
             proven: Cell::new(false),
+            home: Cell::default(),
             task: OnceCell::new(),
         }
     }
@@ -114,6 +118,14 @@ impl Session {
         self.proven.set(true);
     }
 
+    pub(super) fn home(&self) -> Option<BackendTag> {
+        self.home.get()
+    }
+
+    pub(super) fn set_home(&self, home: BackendTag) {
+        self.home.set(Some(home));
+    }
+
     /// What ends it.
     pub(super) fn is_run_by(&self, task: AbortHandle) {
         let _ = self.task.set(task);
@@ -123,12 +135,12 @@ impl Session {
         self.task.get()
     }
 
-    /// Gives its place to another one at once.
-    pub(super) fn give_up(&self) {
-        self.slot.take();
+    /// Ends it, and gives its place.
+    pub(super) fn give_up(&self) -> Option<Slot> {
         if let Some(task) = self.task.get() {
             task.abort();
         }
+        self.slot.take()
     }
 
     /// Waits until the backend has refused what was sent.
@@ -183,6 +195,7 @@ impl Session {
 
     /// It has a backend: what waits goes there, and all that comes.
     pub(super) fn go_through(&self, stay: &Rc<Stay>, counts: &DatagramCounts) {
+        self.set_home(stay.backend());
         let before = self.way.replace(Way::Through(Rc::clone(stay)));
         let Way::Waiting(Waiting { mut datagrams, .. }) = before else { return };
         if datagrams.len() == 1

@@ -5,12 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use super::session::Session;
+use crate::names::BackendTag;
 
 /// Who writes, and to which of our addresses, where the socket has several: the answer has to come from there.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Key {
     pub(super) client: SocketAddr,
     pub(super) local: Option<IpAddr>,
+    /// The backend that a connection id of QUIC names, where it is not the one that the address leads to.
+    pub(super) named: Option<BackendTag>,
 }
 
 /// The sessions of one socket. As many as their listener's places; the order is a few times longer at most.
@@ -53,8 +56,15 @@ impl Sessions {
         }
     }
 
+    /// The session of whoever writes, or, where a connection id names a backend, the session there.
     pub(super) fn find(&self, key: &Key) -> Option<&Rc<Session>> {
-        self.by_key.get(key)
+        let by_address = self.by_key.get(&Key { named: None, ..*key });
+        match key.named {
+            Some(named) => {
+                by_address.filter(|session| session.home() == Some(named)).or_else(|| self.by_key.get(key))
+            }
+            None => by_address,
+        }
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Rc<Session>> {
@@ -80,7 +90,7 @@ mod tests {
     use super::*;
 
     fn key(port: u16) -> Key {
-        Key { client: ([192, 0, 2, 1], port).into(), local: None }
+        Key { client: ([192, 0, 2, 1], port).into(), local: None, named: None }
     }
 
     fn begin(sessions: &mut Sessions, port: u16) -> Rc<Session> {
@@ -102,6 +112,24 @@ mod tests {
             std::iter::from_fn(|| sessions.give_way()).map(|session| session.number()).collect();
         assert_eq!(order, [all[2].number(), all[3].number(), all[4].number(), again.number()]);
         assert_eq!(sessions.all().count(), 1, "the proven one stays");
+    }
+
+    #[test]
+    fn a_connection_id_finds_the_session_at_the_backend_that_it_names() {
+        let mut sessions = Sessions::default();
+        let (here, there) = (BackendTag(1), BackendTag(2));
+        let named = |backend| Key { named: Some(backend), ..key(1) };
+        let by_address = begin(&mut sessions, 1);
+        by_address.set_home(here);
+        let found = |sessions: &Sessions, key| sessions.find(&key).map(|session| session.number());
+        assert_eq!(found(&sessions, named(here)), Some(by_address.number()), "one way to one backend");
+        assert_eq!(found(&sessions, named(there)), None);
+        let slot = std::sync::Arc::<crate::listen::Counts>::default().enter(1).unwrap();
+        let other = sessions.begin(named(there), |number| Session::new(named(there), number, slot));
+        assert_eq!(found(&sessions, named(there)), Some(other.number()));
+        assert_eq!(found(&sessions, key(1)), Some(by_address.number()), "all else goes by the address");
+        by_address.set_home(there);
+        assert_eq!(found(&sessions, named(there)), Some(by_address.number()));
     }
 
     #[test]

@@ -93,7 +93,11 @@ pub(super) async fn begin(
     let snapshot = lane.gate.current.load();
     let (listener, served) = served_by(lane, &snapshot).ok_or(NoStay::Gone)?;
     let flows = served.flows.as_ref().ok_or(NoStay::Gone)?;
-    let flow = flows.by_address(session.key().client.ip(), served.pool.seed());
+    let by_address = flows.by_address(session.key().client.ip(), served.pool.seed());
+    let flow = match session.key().named {
+        Some(backend) => by_address.with_connection_id_of(backend),
+        None => by_address,
+    };
     let pool = &served.pool;
     if let Some(stay) = &past.stay
         && let Some(index) = pool.find(stay.backend.as_str())
@@ -108,15 +112,16 @@ pub(super) async fn begin(
         let decision = settle(served, &flow, Now::read()).await.map_err(NoStay::Refused)?;
         let (decision, permit) = admit(served, &flow, decision).await.map_err(NoStay::Refused)?;
         let backend = pool.backend(decision.backend).ok_or(NoStay::Refused(Refusal::NoBackend))?;
+        let address = backend.address().ip().ok_or(NoStay::Refused(Refusal::NoBackend))?;
         if let Some(before) = past.stay.take()
             && before.backend == *backend.id()
-            && before.address == backend.address()
+            && before.address == address
         {
             // It has answered the probe: the same way, and for the backend the same client.
             return Ok(before);
         }
         let placed = Stamp::read();
-        match Upstream::connect(backend.address(), false) {
+        match Upstream::connect(address, false) {
             Ok(upstream) => {
                 let queue = Some(placed.since(arrived));
                 let times = Times { queue, ..Times::default() };
@@ -147,7 +152,7 @@ pub(super) async fn begin(
                     pool: pool.name().clone(),
                     backend: backend.id().clone(),
                     tag: backend.tag(),
-                    address: backend.address(),
+                    address,
                     live: Arc::clone(backend.live()),
                     flow,
                     idle: listener.idle,
@@ -187,6 +192,10 @@ fn failed(
 impl Stay {
     pub(super) fn upstream(&self) -> &Upstream {
         &self.upstream
+    }
+
+    pub(super) fn backend(&self) -> BackendTag {
+        self.tag
     }
 
     /// Sends to the backend, and counts it.

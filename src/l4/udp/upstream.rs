@@ -51,7 +51,10 @@ impl Upstream {
     /// # Errors
     /// What could not be sent. A refusal of earlier datagrams shows here, too.
     pub(super) fn send<'b>(&self, datagrams: Datagrams<'b>) -> Result<(), Unsent<'b>> {
-        if let Some(state) = self.prepared(datagrams.count()) {
+        let single = datagrams.count() == 1 && datagrams.ecn.is_none();
+        if let Some(state) = self.prepared(datagrams.count())
+            && !single
+        {
             return batch::send(&self.socket, state, self.to, datagrams);
         }
         let mut at = 0;
@@ -94,19 +97,32 @@ impl Upstream {
     /// # Errors
     /// Nothing is there (`WouldBlock`), or nobody is (a refusal).
     pub(super) fn receive(&self, batch: &mut Batch) -> io::Result<()> {
-        let mut receive = || match self.many.get() {
-            Some(state) => batch.receive((&self.socket).into(), state),
-            None => batch.receive_one(|room| {
-                let received = recv(&self.socket, room, RecvFlags::DONTWAIT);
-                received.map(|(received, _)| received).map_err(io::Error::from)
-            }),
-        };
-        // One after the other: the runtime knows of no interest in both when it is asked for what is ready.
-        match self.socket.try_io(Interest::READABLE, &mut receive) {
+        let mut all = false;
+        let received = self.socket.try_io(Interest::READABLE, || {
+            all = self.receive_once(batch)?;
+            if all { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match received {
+            // There is no more: the next look waits for news, without another call that only says so.
+            Err(_) if all => Ok(()),
+            // One after the other: the runtime knows of no interest in both when it is asked for what is ready.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.socket.try_io(Interest::ERROR, &mut receive)
+                self.socket.try_io(Interest::ERROR, || self.receive_once(batch).map(drop))
             }
             received => received,
         }
+    }
+
+    /// Gives whether that was all, as far as one can tell.
+    fn receive_once(&self, batch: &mut Batch) -> io::Result<bool> {
+        if let Some(state) = self.many.get() {
+            batch.receive((&self.socket).into(), state)?;
+            return Ok(batch.was_all());
+        }
+        batch.receive_one(|room| {
+            let received = recv(&self.socket, room, RecvFlags::DONTWAIT);
+            received.map(|(received, _)| received).map_err(io::Error::from)
+        })?;
+        Ok(false)
     }
 }

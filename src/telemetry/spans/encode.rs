@@ -1,6 +1,5 @@
 //! From records to a message of OTLP, named by OpenTelemetry's semantic conventions for HTTP where they have a name.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -11,6 +10,7 @@ use super::proto::{
     Span, SpanKind, Status, StatusCode, Value,
 };
 use super::record::{SpanRecord, TryRecord};
+use crate::names::BackendAddress;
 
 /// The lower bits are those of `traceparent`; then whether it is known that the parent is another process's, and whether it is.
 const SAMPLED: u32 = 1;
@@ -100,9 +100,12 @@ fn request_span(record: &SpanRecord) -> Span {
 fn try_span(record: &SpanRecord, resent: usize, one: &TryRecord) -> Span {
     let mut attributes = vec![
         text("steadfast.backend", one.backend.as_str()),
-        text("server.address", &one.address.ip().to_string()),
-        number("server.port", SocketAddr::port(&one.address)),
+        match &one.address {
+            BackendAddress::Ip(address) => text("server.address", &address.ip().to_string()),
+            BackendAddress::Unix(path) => text("server.address", &path.to_string_lossy()),
+        },
     ];
+    attributes.extend(one.address.ip().map(|address| number("server.port", address.port())));
     let method = method(record, &mut attributes);
     if resent > 0 {
         attributes.push(number("http.request.resend_count", u16::try_from(resent).unwrap_or(u16::MAX)));

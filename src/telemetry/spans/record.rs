@@ -1,11 +1,11 @@
 //! What a sampled request leaves.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::{SpanId, TraceId, TraceParent};
-use crate::names::{BackendId, ListenerName, PoolName};
+use crate::names::{BackendAddress, BackendId, ListenerName, PoolName};
 use crate::telemetry::access_log::without_secrets;
 
 /// Of text from clients. Longer values are cut: a record has a bound, whatever a client sends.
@@ -70,7 +70,7 @@ pub struct TryRecord {
     /// The backend.
     pub backend: BackendId,
     /// Its address.
-    pub address: SocketAddr,
+    pub address: BackendAddress,
     /// From the request's arrival to its begin.
     pub after: Duration,
     /// How long it took.
