@@ -41,12 +41,15 @@ fn nginx(backend: SocketAddr) -> Result<Proxy, Failure> {
     let address = free_address()?;
     let (folder, file) = written(&format!(
         "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\ndaemon off;\nmaster_process off;\n\
-         worker_rlimit_nofile 20000;\nerror_log stderr crit;\npid /dev/null;\nevents {{ worker_connections 60000; }}\n\
+         worker_rlimit_nofile 20000;\nerror_log stderr crit;\npid nginx.pid;\nevents {{ worker_connections 60000; }}\n\
          stream {{\n  upstream app {{ hash $remote_addr consistent; server {backend}; }}\n\
          \x20 server {{ listen {address} backlog=4096; proxy_pass app; proxy_timeout 1h; }}\n\
          \x20 server {{ listen {address} udp; proxy_pass app; proxy_timeout 2s; }}\n}}\n"
     ))?;
-    Proxy::start("NGINX stream", address, "/usr/sbin/nginx".into(), vec!["-c".into(), file], folder)
+    // It removes its pid file at its end, whatever that is: it needs one of its own.
+    let prefix = folder.path().display().to_string();
+    let arguments = vec!["-p".into(), prefix, "-c".into(), file];
+    Proxy::start("NGINX stream", address, "/usr/sbin/nginx".into(), arguments, folder)
 }
 
 /// A configuration in a folder of its own.
