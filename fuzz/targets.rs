@@ -189,7 +189,7 @@ pub(crate) fn connection_id(data: &[u8]) {
     let home = IDS.home(data);
     let end = data.len().min(LONGEST_HEADER);
     assert_eq!(IDS.home(&data[..end]), home, "what is behind the id makes a difference");
-    if data.len() >= 21 {
+    if data.len() >= LONGEST_HEADER {
         assert_eq!(IDS.home(&[data, b"more"].concat()), home);
     }
     let begins = match data.first() {

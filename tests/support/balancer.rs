@@ -78,7 +78,7 @@ pub(crate) fn configuration(apps: &[App], top: &str, listener: &str, pool: &str)
     } else {
         format!("    affinity: {{ application_cookie: JSESSIONID, path_parameter: jsessionid }}\n{pool}")
     };
-    let routes = if listener.contains("    routes:") { "" } else { "    routes: [ { pool: app } ]\n" };
+    let routes = if listener.starts_with("    routes:") { "" } else { "    routes: [ { pool: app } ]\n" };
     format!(
         "version: 1\nstate_dir: state\n{top}listeners:\n  - name: web\n    address: 127.0.0.1:0\n{routes}{listener}\
          pools:\n  app:\n    backends: [ {backends} ]\n{pool}"
