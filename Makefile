@@ -111,7 +111,7 @@ run: deps ## Start the demonstration
 	cargo run --profile quick -- demo
 
 test: deps ## Run all tests that need no other server
-	cargo build --examples
+	cargo build --example survival --example jwt_session_key --example tenant_pool
 	cargo test --lib --bins --test suite --test soak --test simulation --test survival
 	cargo test --doc
 
