@@ -1,6 +1,7 @@
 //! The service that accepts on all listeners of layer 4: one service, because Pingora's threads are per service.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 
 use super::gate::Gate;
+use super::side::Side;
 use super::ties::Ties;
 use super::udp;
 use crate::listen::{accept, on_own_thread};
@@ -16,6 +18,8 @@ use crate::snapshot::Current;
 /// All listeners of layer 4.
 pub(crate) struct Layer4Listeners {
     pub(crate) tcp: Vec<(TcpListener, Arc<Gate>)>,
+    /// Those of TCP at sockets in the file system.
+    pub(crate) unix: Vec<(UnixListener, Arc<Gate>)>,
     /// Each with its sockets, which clients are spread over.
     pub(crate) udp: Vec<(Vec<UdpSocket>, Arc<Gate>)>,
     pub(crate) ties: Arc<Ties>,
@@ -29,6 +33,9 @@ impl Service for Layer4Listeners {
         let mut accepting = tokio::task::JoinSet::new();
         for (socket, gate) in self.tcp.drain(..) {
             accepting.spawn(run(socket, gate, shutdown.clone()));
+        }
+        for (socket, gate) in self.unix.drain(..) {
+            accepting.spawn(run_unix(socket, gate, shutdown.clone()));
         }
         udp::serve(self.udp.drain(..), self.threads, &shutdown);
         // Goes on when nothing is accepted any more: connections run until the end.
@@ -50,9 +57,17 @@ impl Service for Layer4Listeners {
 }
 
 async fn run(socket: TcpListener, gate: Arc<Gate>, shutdown: ShutdownWatch) {
-    let start = |tcp, peer, slot| {
+    let start = |tcp: TcpStream, peer, slot| {
         let gate = Arc::clone(&gate);
-        on_own_thread(tcp, async move |tcp| gate.serve(tcp, peer, slot).await);
+        on_own_thread(tcp, async move |tcp| gate.serve(Side::Tcp(tcp), peer, slot).await);
+    };
+    accept(socket, &gate.facts, &gate.counts, || gate.connection_limit(), shutdown, start).await;
+}
+
+async fn run_unix(socket: UnixListener, gate: Arc<Gate>, shutdown: ShutdownWatch) {
+    let start = |stream: UnixStream, peer, slot| {
+        let gate = Arc::clone(&gate);
+        on_own_thread(stream, async move |stream| gate.serve(Side::Unix(stream), peer, slot).await);
     };
     accept(socket, &gate.facts, &gate.counts, || gate.connection_limit(), shutdown, start).await;
 }

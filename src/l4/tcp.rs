@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connect::{Connected, connect};
@@ -16,7 +15,7 @@ use super::running::{Moved, Running};
 use super::side::Side;
 use crate::affinity::{Flow, Origin};
 use crate::clock::{Now, Stamp};
-use crate::listen::{ProxyHeader, Slot, proxy_header, read_proxy_header};
+use crate::listen::{ProxyHeader, Slot, proxy_header, proxy_header_of_nobody, read_proxy_header};
 use crate::route::PoolIndex;
 use crate::snapshot::{ServedLayer4, ServedPool, ServedTcp, Snapshot};
 use crate::telemetry::CodeClass;
@@ -27,6 +26,8 @@ struct Ends {
     client: SocketAddr,
     /// Where a proxy in front says so.
     server: Option<SocketAddr>,
+    /// Whether those are addresses: at a socket in the file system nobody has one, and the client counts as this machine.
+    real: bool,
 }
 
 /// A connection that has just come.
@@ -50,24 +51,27 @@ impl Gate {
     }
 
     /// Serves a connection; once both sides stand, in a task of its own, which is small.
-    pub(super) async fn serve(self: &Arc<Self>, mut client: TcpStream, peer: SocketAddr, slot: Slot) {
+    pub(super) async fn serve(self: &Arc<Self>, mut client: Side, peer: SocketAddr, slot: Slot) {
         let arrival = Arrival { now: Now::read(), stamp: Stamp::read() };
         // The world that it was received in, kept until it stands.
         let snapshot = self.current.load();
         let Some(listener) = self.tcp(&snapshot) else { return };
         let Some(ends) = self.ends(&mut client, peer, listener).await else { return };
         // Not by way of the listening socket: whoever came before it had them would lack them.
-        options::set(listener.options, &client);
+        if let Side::Tcp(client) = &client {
+            options::set(listener.options, client);
+        }
         let mut first = FirstBytes::new(listener.first_bytes);
         let Some(pool) = route(listener, &mut first, &mut client).await else {
             return self.reject(&ends, "no route takes it");
         };
         let Some(served) = snapshot.pool(pool) else { return };
         let Some(flow) = flow(served, &ends, &mut first, &mut client).await else { return };
-        match connect(served, &flow, ends.client.ip(), listener, arrival.now).await {
+        let source = ends.real.then(|| ends.client.ip());
+        match connect(served, &flow, source, listener, arrival.now).await {
             Ok(mut connected) => {
-                let server = || ends.server.or_else(|| client.local_addr().ok());
-                if greet(&mut connected, served, (ends.client, server), &first.into_bytes()).await.is_some() {
+                let both = || Some((ends.client, ends.server.or_else(|| client.local_addr())?));
+                if greet(&mut connected, served, both, &first.into_bytes()).await.is_some() {
                     self.join(client, connected, served, listener, flow, slot, arrival);
                 }
             }
@@ -79,15 +83,15 @@ impl Gate {
     }
 
     /// Where the client is: as the kernel has it, or as a trusted proxy in front says.
-    async fn ends(&self, client: &mut TcpStream, peer: SocketAddr, listener: &ServedTcp) -> Option<Ends> {
-        let own = Ends { client: peer, server: None };
+    async fn ends(&self, client: &mut Side, peer: SocketAddr, listener: &ServedTcp) -> Option<Ends> {
+        let own = Ends { client: peer, server: None, real: matches!(client, Side::Tcp(_)) };
         let ip = own.client.ip().to_canonical();
         if !listener.proxies.iter().any(|network| network.contains(&ip)) {
             return Some(own);
         }
         match read_proxy_header(client, listener.header_timeout).await {
             Ok(ProxyHeader::Client { source, destination }) => {
-                Some(Ends { client: source, server: Some(destination) })
+                Some(Ends { client: source, server: Some(destination), real: true })
             }
             Ok(ProxyHeader::Itself) => Some(own),
             Err(error) => {
@@ -105,7 +109,7 @@ impl Gate {
     #[expect(clippy::too_many_arguments, reason = "the two sides, what was decided, and what ends with them")]
     fn join(
         self: &Arc<Self>,
-        client: TcpStream,
+        client: Side,
         connected: Connected,
         served: &ServedPool,
         listener: &ServedTcp,
@@ -123,7 +127,7 @@ impl Gate {
         self.served(served, backend, &decision, note, retries, arrival.stamp);
         let moved = Arc::<Moved>::default();
         let tied = self.ties.enter(served, backend, flow, Arc::clone(&moved), listener.idle, now);
-        let (id, client) = (tied.id(), Side::Tcp(client));
+        let id = tied.id();
         let running = Running {
             current: Arc::clone(&self.current),
             pool: served.pool.name().clone(),
@@ -149,7 +153,7 @@ impl Gate {
 }
 
 /// The pool of a connection.
-async fn route(listener: &ServedTcp, first: &mut FirstBytes, client: &mut TcpStream) -> Option<PoolIndex> {
+async fn route(listener: &ServedTcp, first: &mut FirstBytes, client: &mut Side) -> Option<PoolIndex> {
     if listener.routes.is_empty() {
         return listener.pool;
     }
@@ -159,12 +163,7 @@ async fn route(listener: &ServedTcp, first: &mut FirstBytes, client: &mut TcpStr
 }
 
 /// What tells the client apart: the name that it gives itself, where the pool looks at that; else its address.
-async fn flow(
-    served: &ServedPool,
-    ends: &Ends,
-    first: &mut FirstBytes,
-    client: &mut TcpStream,
-) -> Option<Flow> {
+async fn flow(served: &ServedPool, ends: &Ends, first: &mut FirstBytes, client: &mut Side) -> Option<Flow> {
     let (flows, seed) = (served.flows.as_ref()?, served.pool.seed());
     if let Some(of) = flows.name
         && let Some(name) = first.name(client, of).await
@@ -174,15 +173,17 @@ async fn flow(
     Some(flows.by_address(ends.client.ip(), seed))
 }
 
-/// Tells the backend who the client is, where it is to know, and what the client has said already.
+/// Tells the backend who the client is, where it is to know, and what the client has said already. `both` are the
+/// addresses of the client and of what it has connected to, where they have any.
 async fn greet(
     connected: &mut Connected,
     served: &ServedPool,
-    (client, server): (SocketAddr, impl Fn() -> Option<SocketAddr>),
+    both: impl Fn() -> Option<(SocketAddr, SocketAddr)>,
     first: &[u8],
 ) -> Option<()> {
-    let mut greeting = match served.proxy_protocol {
-        Some(version) => proxy_header(version, client, server()?),
+    let mut greeting = match served.proxy_protocol.map(|version| (version, both())) {
+        Some((version, Some((client, server)))) => proxy_header(version, client, server),
+        Some((version, None)) => proxy_header_of_nobody(version),
         None => Vec::new(),
     };
     greeting.extend_from_slice(first);

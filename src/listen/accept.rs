@@ -1,13 +1,14 @@
 //! The accept loop of one listening socket: it pauses and closes as upgrades want it, and bounds open connections.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pingora::server::ShutdownWatch;
-use rustix::net::{SocketFlags, acceptfrom_with};
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 use tokio::io::Interest;
 use tokio::time::timeout;
 
@@ -15,17 +16,55 @@ use super::acceptance::Accepting;
 use super::connection::ListenerFacts;
 use super::counts::{Counts, Slot, add};
 
+/// A connection as it is accepted: of TCP, or of a socket in the file system.
+pub(crate) trait Incoming: From<OwnedFd> + Send + 'static {
+    /// The same with a thread's reactor.
+    type Registered: Send;
+
+    /// Registers it with this thread's reactor.
+    fn register(self) -> io::Result<Self::Registered>;
+
+    /// The client's address, from the word of the kernel.
+    fn client(peer: Option<SocketAddrAny>) -> Option<SocketAddr>;
+}
+
+impl Incoming for TcpStream {
+    type Registered = tokio::net::TcpStream;
+
+    fn register(self) -> io::Result<Self::Registered> {
+        tokio::net::TcpStream::from_std(self)
+    }
+
+    fn client(peer: Option<SocketAddrAny>) -> Option<SocketAddr> {
+        peer.and_then(|peer| SocketAddr::try_from(peer).ok())
+    }
+}
+
+impl Incoming for UnixStream {
+    type Registered = tokio::net::UnixStream;
+
+    fn register(self) -> io::Result<Self::Registered> {
+        tokio::net::UnixStream::from_std(self)
+    }
+
+    /// It has none, and is on this machine.
+    fn client(_: Option<SocketAddrAny>) -> Option<SocketAddr> {
+        Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
+    }
+}
+
 /// Accepts until the server stops or the listener is closed. `limit` says how many connections may be open; `start` is given
 /// each one, with its client's address and its place.
-pub(crate) async fn accept(
-    socket: TcpListener,
+pub(crate) async fn accept<C: Incoming>(
+    socket: impl Into<OwnedFd>,
     facts: &ListenerFacts,
     counts: &Arc<Counts>,
     limit: impl Fn() -> usize,
     mut shutdown: ShutdownWatch,
-    start: impl Fn(TcpStream, SocketAddr, Slot),
+    start: impl Fn(C, SocketAddr, Slot),
 ) {
-    // What it accepts has it, too.
+    let socket = socket.into();
+    // What it accepts has it, too, where it is TCP.
     let _ = socket2::SockRef::from(&socket).set_tcp_nodelay(true);
     let listener = match Listener::new(socket) {
         Ok(listener) => listener,
@@ -60,13 +99,16 @@ pub(crate) async fn accept(
             },
         };
         match accepted {
-            Ok((tcp, peer)) => {
+            Ok((connection, peer)) => {
                 // Without a place the connection is closed at once: a bound must cost nothing.
                 if let Some(slot) = counts.enter(limit())
                     && let Some(place) = facts.clients.enter(peer.ip())
                 {
-                    start(tcp, peer, slot.of_client(place));
+                    start(connection, peer, slot.of_client(place));
                 }
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                return log::warn!("{}: another process that shares the socket has closed it", facts.name);
             }
             Err(error) => {
                 add(&counts.over_limit);
@@ -85,15 +127,14 @@ pub(crate) async fn accept(
 struct Listener(tokio::net::TcpStream);
 
 impl Listener {
-    fn new(socket: TcpListener) -> io::Result<Self> {
-        tokio::net::TcpStream::from_std(OwnedFd::from(socket).into()).map(Self)
+    fn new(socket: OwnedFd) -> io::Result<Self> {
+        tokio::net::TcpStream::from_std(socket.into()).map(Self)
     }
 
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept<C: Incoming>(&self) -> io::Result<(C, SocketAddr)> {
         let accept = || {
             let (connection, peer) = acceptfrom_with(&self.0, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
-            let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-            Ok((connection.into(), peer.ok_or(io::ErrorKind::ConnectionAborted)?))
+            Ok((connection.into(), C::client(peer).ok_or(io::ErrorKind::ConnectionAborted)?))
         };
         self.0.async_io(Interest::READABLE, accept).await
     }
@@ -101,13 +142,13 @@ impl Listener {
 
 /// Runs `serve` on one of the service's threads, and registers the socket with that thread's own reactor: woken across
 /// threads, each read would cost more.
-pub(crate) fn on_own_thread<F: Future<Output = ()> + Send>(
-    tcp: TcpStream,
-    serve: impl FnOnce(tokio::net::TcpStream) -> F + Send + 'static,
+pub(crate) fn on_own_thread<C: Incoming, F: Future<Output = ()> + Send>(
+    connection: C,
+    serve: impl FnOnce(C::Registered) -> F + Send + 'static,
 ) {
     pingora_runtime::current_handle().spawn(async move {
-        if let Ok(tcp) = tokio::net::TcpStream::from_std(tcp) {
-            serve(tcp).await;
+        if let Ok(connection) = connection.register() {
+            serve(connection).await;
         }
     });
 }

@@ -58,7 +58,8 @@ pub use http2::{Http2Bounds, Stream};
 pub use pages::{Page, Pages};
 pub use protocols::{ListenerTls, Protocols};
 pub use proxy_protocol::{
-    ProxyHeader, ProxyHeaderError, ProxyVersion, proxy_header, proxy_header_in, read_proxy_header,
+    Peek, ProxyHeader, ProxyHeaderError, ProxyVersion, proxy_header, proxy_header_in, proxy_header_of_nobody,
+    read_proxy_header,
 };
 pub use service::HttpListeners;
-pub use unix::bind_unix;
+pub use unix::{SocketFile, bind_unix};

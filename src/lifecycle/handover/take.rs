@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::exchange::Exchange;
@@ -133,13 +134,13 @@ impl Inheritance {
         }
     }
 
-    /// Says that this process accepts, and stays with the old one, on a thread of its own, until that has finished.
-    pub(crate) fn ready(mut self) {
-        let Some(exchange) = self.exchange.take() else { return };
+    /// Says that this process accepts, and stays with the old one, on a thread of its own, which lasts until that has finished.
+    pub(crate) fn ready(mut self) -> Option<JoinHandle<()>> {
+        let exchange = self.exchange.take()?;
         if let Err(error) = self.wire.send_json(Kind::Ready, &Ready { took: std::mem::take(&mut self.took) })
         {
             log::warn!("the process before was lost: {error}");
-            return;
+            return None;
         }
         let run = move || {
             if let Err(HandoverError::Garbled(what)) = exchange.run(&mut self.wire) {
@@ -147,8 +148,10 @@ impl Inheritance {
             }
             log::info!("the process before has finished");
         };
-        if let Err(error) = std::thread::Builder::new().name("inherit".to_owned()).spawn(run) {
+        let thread = std::thread::Builder::new().name("inherit".to_owned()).spawn(run);
+        let unheard = |error: &std::io::Error| {
             log::warn!("no thread to hear what the process before still learns: {error}");
-        }
+        };
+        thread.inspect_err(unheard).ok()
     }
 }
