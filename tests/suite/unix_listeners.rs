@@ -143,6 +143,8 @@ fn clients_at_a_socket_are_one_client_on_this_machine_unless_a_proxy_in_front_te
     for _ in 0..5 {
         assert_eq!(Local::to(&path).unwrap().home, machine, "127.0.0.1");
     }
+    let known: u64 = balancer.sessions().backends.iter().map(|backend| backend.live.learned).sum();
+    assert_eq!(known, 1, "all of them are one client");
     let mut believed = Local::saying(b"PROXY TCP4 203.0.113.1 192.0.2.1 1 2\r\n", &path).unwrap();
     assert!(believed.line().unwrap().starts_with("PROXY TCP4"), "not believed where nobody is trusted");
     drop(balancer);
