@@ -121,6 +121,7 @@ fn bytes_pass_both_ways_and_a_half_closed_connection_goes_on() {
     for (text, home) in both.iter().zip(["app1", "app2"]) {
         let mut balancer = Layer4::start(text);
         let stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let (mut writer, sent) = (stream.try_clone().unwrap(), much.clone());
         let writing = thread::spawn(move || {
             writer.write_all(&sent).unwrap();
