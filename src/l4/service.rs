@@ -1,6 +1,7 @@
 //! The service that accepts on all listeners of layer 4: one service, because Pingora's threads are per service.
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
@@ -10,9 +11,9 @@ use pingora::services::Service;
 
 use super::gate::Gate;
 use super::side::Side;
-use super::ties::Ties;
+use super::ties::{OwnTask, Ties};
 use super::udp;
-use crate::listen::{accept, on_own_thread};
+use crate::listen::{Incoming, accept, on_own_thread};
 use crate::snapshot::Current;
 
 /// All listeners of layer 4.
@@ -32,10 +33,10 @@ impl Service for Layer4Listeners {
     async fn start_service(&mut self, _fds: Option<ListenFds>, shutdown: ShutdownWatch, _per_fd: usize) {
         let mut accepting = tokio::task::JoinSet::new();
         for (socket, gate) in self.tcp.drain(..) {
-            accepting.spawn(run(socket, gate, shutdown.clone()));
+            accepting.spawn(run::<TcpStream>(socket, Side::Tcp, gate, shutdown.clone()));
         }
         for (socket, gate) in self.unix.drain(..) {
-            accepting.spawn(run_unix(socket, gate, shutdown.clone()));
+            accepting.spawn(run::<UnixStream>(socket, Side::Unix, gate, shutdown.clone()));
         }
         udp::serve(self.udp.drain(..), self.threads, &shutdown);
         // Goes on when nothing is accepted any more: connections run until the end.
@@ -56,18 +57,17 @@ impl Service for Layer4Listeners {
     }
 }
 
-async fn run(socket: TcpListener, gate: Arc<Gate>, shutdown: ShutdownWatch) {
-    let start = |tcp: TcpStream, peer, slot| {
-        let gate = Arc::clone(&gate);
-        on_own_thread(tcp, async move |tcp| gate.serve(Side::Tcp(tcp), peer, slot).await);
-    };
-    accept(socket, &gate.facts, &gate.counts, || gate.connection_limit(), shutdown, start).await;
-}
-
-async fn run_unix(socket: UnixListener, gate: Arc<Gate>, shutdown: ShutdownWatch) {
-    let start = |stream: UnixStream, peer, slot| {
-        let gate = Arc::clone(&gate);
-        on_own_thread(stream, async move |stream| gate.serve(Side::Unix(stream), peer, slot).await);
+async fn run<C: Incoming>(
+    socket: impl Into<OwnedFd>,
+    side: fn(C::Registered) -> Side,
+    gate: Arc<Gate>,
+    shutdown: ShutdownWatch,
+) {
+    let start = |connection: C, peer, slot| {
+        let (gate, own) = (Arc::clone(&gate), OwnTask::default());
+        let task = Arc::clone(&own);
+        let serving = on_own_thread(connection, move |client| gate.serve(side(client), peer, slot, own));
+        let _ = task.set(serving.abort_handle());
     };
     accept(socket, &gate.facts, &gate.counts, || gate.connection_limit(), shutdown, start).await;
 }

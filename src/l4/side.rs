@@ -1,4 +1,4 @@
-//! One of the two sides of a connection.
+//! The two sides of a connection.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,6 +11,12 @@ use tokio::io::{AsyncRead, AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::listen::Peek;
+
+/// Both sides of a connection that stands.
+pub(super) struct Sides {
+    pub(super) client: Side,
+    pub(super) backend: Side,
+}
 
 /// One of the two sides of a connection: of TCP, or a socket in the file system.
 pub(super) enum Side {

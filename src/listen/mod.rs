@@ -42,7 +42,7 @@ mod transport;
 mod unix;
 mod welcome;
 
-pub(crate) use accept::{accept, on_own_thread};
+pub(crate) use accept::{Incoming, accept, on_own_thread};
 pub use acceptance::{Acceptance, Accepting};
 pub use bind::{BindError, bind, bind_udp};
 pub use body_clock::BodyClock;

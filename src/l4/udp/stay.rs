@@ -12,7 +12,7 @@ use super::lane::Lane;
 use super::session::{Kept, Session};
 use super::upstream::Upstream;
 use crate::affinity::{Flow, Origin, Refusal};
-use crate::clock::{Now, Stamp};
+use crate::clock::{Exact, Now, Stamp};
 use crate::health;
 use crate::l4::choose::{admit, settle};
 use crate::l4::connect::suspect;
@@ -125,9 +125,10 @@ pub(super) async fn begin(
             Ok(upstream) => {
                 let queue = Some(placed.since(arrived));
                 let times = Times { queue, ..Times::default() };
-                let now = Now::read();
+                let at = Exact::read();
+                let now = at.now;
                 let note = flow.note(&decision, &served.policy, pool, Origin::Client, now);
-                lane.gate.served(served, backend, &decision, note, past.refusals, arrived);
+                lane.gate.served(served, backend, &decision, note, past.refusals, (arrived, at));
                 let moved = Arc::<Moved>::default();
                 let idle = if session.is_proven() { listener.idle } else { listener.unproven };
                 let tied = lane.gate.ties.enter(served, backend, flow, Arc::clone(&moved), idle, now);
