@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::names::{BackendIndex, Reason};
 
@@ -82,6 +82,14 @@ impl Waiting {
     /// Waits for a place; `None`: a running session has taken the turn.
     pub async fn place(&mut self) -> Option<Place> {
         (&mut self.place).await.ok()
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// There is none yet, or none will come.
+    pub fn try_place(&mut self) -> Result<Place, TryRecvError> {
+        self.place.try_recv()
     }
 }
 

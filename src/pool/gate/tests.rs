@@ -1,7 +1,6 @@
 //! Tests of the gate.
 
 use proptest::prelude::*;
-use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
 
@@ -16,7 +15,7 @@ const AT: BackendIndex = BackendIndex(0);
 
 impl Waiting {
     fn now(&mut self) -> Result<Permit, TryRecvError> {
-        self.place.try_recv().map(|place| place.permit)
+        self.try_place().map(|place| place.permit)
     }
 }
 
@@ -116,7 +115,7 @@ fn whoever_waits_at_two_gates_goes_in_where_there_is_a_place_first_and_takes_no_
     let inside = existing.now().unwrap();
     assert!(new.now().is_err(), "running sessions first, wherever somebody new waits");
     there[1] = None;
-    let place = new.place.try_recv().unwrap();
+    let place = new.try_place().unwrap();
     assert_eq!((place.at, gates[0].waiting()), (BackendIndex(1), 0));
     here[0] = None;
     assert_eq!(gates[0].in_flight(), 1, "nobody else waits for that one");
@@ -207,7 +206,7 @@ proptest! {
                 Act::Leave(_) | Act::GiveUp(_) => {}
             }
             let mut admitted = Vec::new();
-            waiting.retain_mut(|(_, asker, wait)| match wait.place.try_recv() {
+            waiting.retain_mut(|(_, asker, wait)| match wait.try_place() {
                 Ok(place) => {
                     admitted.push((place.at.position(), *asker));
                     inside.push((place.at.position(), place.permit));
