@@ -160,12 +160,13 @@ async fn slow_readers_hold_no_backend() {
 async fn who_reads_nothing_is_given_up_and_who_leaves_is_forgotten() {
     let apps = apps(1);
     // Room for one of them.
-    let listener = "    timeouts: { write: 500ms, idle: 10m }\n";
+    // Longer than anybody waits in the queue: whoever is held here is not given up for that.
+    let listener = "    timeouts: { write: 2s, idle: 10m }\n";
     let balancer = start(&apps, "response: 1200KiB, memory: 1200KiB", listener, ONE);
     let client = Http2::cleartext(balancer.address).await;
     let mut nothing = slow_reader(&client).await;
     assert_eq!(status(&balancer).await, 200);
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let error = read(&mut nothing).await.unwrap_err();
     assert_eq!(error.reason(), Some(Reason::CANCEL), "{error:?}");
     for _ in 0..3 {
