@@ -26,7 +26,7 @@ use super::dashboard::POLICY;
 use super::events::Listening;
 use crate::config::checked::AdminListen;
 use crate::lifecycle::Heirloom;
-use crate::listen::{Acceptance, Accepting, BindError, ListenerFacts, bind, bind_unix};
+use crate::listen::{Acceptance, Accepting, BindError, ListenerFacts, Passage, bind, bind_unix};
 use crate::names::ListenerName;
 
 /// Connections at once; further ones are closed.
@@ -124,6 +124,7 @@ impl AdminService {
             clients: Arc::default(),
             buffers: Arc::default(),
             pages: Arc::default(),
+            passage: Passage::default(),
         };
         Self { socket: Some(socket), address: listen.to_string(), facts: Arc::new(facts), app }
     }

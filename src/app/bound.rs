@@ -115,6 +115,7 @@ impl Bound {
             log::info!("admin API on {admin}");
         }
         let inherited = self.inherited.take();
+        let listeners: Vec<_> = self.listeners().map(|(_, facts, _)| Arc::clone(facts)).collect();
         let (run, _stopper) = self.start(true)?;
         run.wait_until_started();
         let cannot = |source| Error::System { what: "cannot write server.pid_file", source };
@@ -123,7 +124,7 @@ impl Bound {
         let _pid_file = pid_file.inspect_err(fail)?;
         let took_over = inherited.is_some();
         if let Some(inherited) = inherited {
-            inherited.ready();
+            inherited.ready(listeners);
         }
         notify_ready(took_over);
         run.wait_for_successors(&upgrade_sock);

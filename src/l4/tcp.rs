@@ -125,6 +125,7 @@ impl Gate {
         let tied = self.ties.enter(served, backend, flow, Arc::clone(&moved), listener.idle, now);
         let (id, client) = (tied.id(), Side::Tcp(client));
         let running = Running {
+            handed_over: false,
             current: Arc::clone(&self.current),
             pool: served.pool.name().clone(),
             backend: backend.id().clone(),

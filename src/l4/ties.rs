@@ -13,7 +13,7 @@ use super::running::Moved;
 use crate::affinity::Flow;
 use crate::clock::{Now, millis};
 use crate::names::{BackendAddress, BackendId, BackendTag, PoolName};
-use crate::pool::AdminState;
+use crate::pool::{AdminState, Backend};
 use crate::snapshot::{Current, ServedPool, Snapshot};
 
 /// From one look to the next.
@@ -77,7 +77,7 @@ impl Ties {
     pub(super) fn enter(
         self: &Arc<Self>,
         served: &ServedPool,
-        backend: &crate::pool::Backend,
+        backend: &Backend,
         flow: Flow,
         moved: Arc<Moved>,
         idle: Duration,
@@ -155,6 +155,18 @@ impl Tied {
         }
     }
 
+    /// Nothing has moved for so long already, though something has before.
+    pub(super) fn was_quiet_for(&self, quiet: Duration, now: Now) {
+        if let Some(tie) = self.ties.shard(self.id).lock().get_mut(&self.id) {
+            (tie.seen, tie.quiet_since_ms) = (tie.moved.total(), now.ms_since(millis(quiet)));
+        }
+    }
+
+    /// For how long nothing has moved.
+    pub(super) fn quiet(&self, now: Now) -> Duration {
+        self.ties.shard(self.id).lock().get(&self.id).map(|tie| tie.quiet(now)).unwrap_or_default()
+    }
+
     /// It ends when its backend has another address.
     pub(super) fn follow_address(&self) {
         if let Some(tie) = self.ties.shard(self.id).lock().get_mut(&self.id) {
@@ -175,12 +187,7 @@ impl Tie {
         let Some(backend) = pool.find(self.backend.as_str()).and_then(|index| pool.backend(index)) else {
             return Some(End::Dismissed);
         };
-        let dismissed = match backend.admin() {
-            AdminState::Up => false,
-            AdminState::Draining => backend.live().drain().is_over(now),
-            AdminState::Maintenance => true,
-        };
-        if dismissed || self.follows && *backend.address() != self.address {
+        if dismisses(backend, now) || self.follows && *backend.address() != self.address {
             return Some(End::Dismissed);
         }
         self.touch(served, now);
@@ -191,6 +198,14 @@ impl Tie {
         (now.ms_since(self.quiet_since_ms) >= self.idle_ms).then_some(End::Idle)
     }
 
+    /// For how long nothing has moved.
+    fn quiet(&self, now: Now) -> Duration {
+        if self.moved.total() != self.seen {
+            return Duration::ZERO;
+        }
+        Duration::from_millis(now.ms_since(self.quiet_since_ms))
+    }
+
     /// A client with a connection is no stranger, however long it lasts.
     fn touch(&mut self, served: &ServedPool, now: Now) {
         let learned = &served.policy.learned;
@@ -198,5 +213,14 @@ impl Tie {
             self.touched_ms = now.monotonic_ms;
             learned.used(self.flow.digest(), self.tag, now);
         }
+    }
+}
+
+/// Whether a backend keeps no connection any more.
+pub(super) fn dismisses(backend: &Backend, now: Now) -> bool {
+    match backend.admin() {
+        AdminState::Up => false,
+        AdminState::Draining => backend.live().drain().is_over(now),
+        AdminState::Maintenance => true,
     }
 }

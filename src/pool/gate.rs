@@ -103,12 +103,8 @@ impl Gate {
         queue.first.len() + queue.second.len()
     }
 
-    /// Counts a request in, whatever the number.
-    pub(super) fn enter(self: &Arc<Self>) -> Permit {
-        self.permit(false)
-    }
-
-    fn permit(self: &Arc<Self>, limited: bool) -> Permit {
+    /// Counts a request in, whatever the number. `limited`: somebody may wait for the place that it leaves.
+    pub(super) fn enter(self: &Arc<Self>, limited: bool) -> Permit {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Permit { gate: Some(Arc::clone(self)), limited }
     }
@@ -121,7 +117,7 @@ impl Gate {
         self.admit_waiting(&mut queue);
         let waiting = queue.first.len() + queue.second.len();
         if waiting == 0 && self.in_flight() < limits.connections {
-            return Entry::Go(self.permit(true));
+            return Entry::Go(self.enter(true));
         }
         let preferred = asker == Asker::Existing && limits.existing_sessions_first;
         // A running session takes the last turn of a new one, which is decided anew: it may go elsewhere.
@@ -146,7 +142,7 @@ impl Gate {
         queue.forget_gone();
         while self.in_flight() < queue.limit {
             let Some(next) = queue.first.pop_front().or_else(|| queue.second.pop_front()) else { return };
-            if let Err(mut unwanted) = next.send(self.permit(true)) {
+            if let Err(mut unwanted) = next.send(self.enter(true)) {
                 // Not by dropping it, which would ask for the lock that is held here.
                 unwanted.gate = None;
                 self.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -256,5 +252,16 @@ mod tests {
         let more = Limits { connections: 4, ..LIMITS };
         let _permit = go(gate.ask(&more, Asker::New));
         assert!(waiting.try_recv().is_ok());
+    }
+    #[test]
+    fn what_was_let_in_elsewhere_is_counted_beyond_the_limit_and_leaves_its_place_to_who_waits() {
+        let gate = Arc::new(Gate::default());
+        let mut inside: Vec<_> = (0..3).map(|_| gate.enter(true)).collect();
+        let mut waits = wait(gate.ask(&LIMITS, Asker::Existing));
+        assert_eq!(gate.in_flight(), 3);
+        inside.pop();
+        assert!(waits.try_recv().is_err(), "still full");
+        inside.pop();
+        assert!(waits.try_recv().is_ok());
     }
 }

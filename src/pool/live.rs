@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::checks::Checks;
 use super::drain::Drain;
-use super::gate::{Asker, Entry, Gate, Limits};
+use super::gate::{Asker, Entry, Gate, Limits, Permit};
 use super::spec::Ejection;
 use super::state::{Cause, CheckVerdict, Failure, Health};
 use super::witnesses::{Replacement, Witnesses};
@@ -47,8 +47,13 @@ impl Live {
     pub fn ask(&self, limits: Option<&Limits>, asker: Asker) -> Entry {
         match limits {
             Some(limits) => self.gate.ask(limits, asker),
-            None => Entry::Go(self.gate.enter()),
+            None => Entry::Go(self.gate.enter(false)),
         }
+    }
+
+    /// A place for what another process has let in already, whatever the number.
+    pub fn go_on(&self, limits: Option<&Limits>) -> Permit {
+        self.gate.enter(limits.is_some())
     }
 
     /// Requests in flight.
