@@ -19,7 +19,8 @@ pub(super) async fn settle(served: &ServedPool, flow: &Flow, now: Now) -> Result
         if let Some(shared) = &served.shared
             && let Some(unsure) = flow.unsure(policy, pool, at.now)
         {
-            shared.ask(&unsure).await;
+            // In boxes, what is seldom waited for: it would make every connection's wait larger.
+            Box::pin(shared.ask(&unsure)).await;
         }
         match flow.decide(policy, pool, at) {
             Verdict::To(decision) => {
@@ -53,7 +54,7 @@ pub(super) async fn admit(
     while let Some(backend) = served.pool.backend(decision.backend) {
         match served.pool.admit(backend, decision.reason.into(), &mut patience).await {
             Admission::Granted(permit) => return Ok((decision, Some(permit))),
-            Admission::Undecided => decision = settle(served, flow, Now::read()).await?,
+            Admission::Undecided => decision = Box::pin(settle(served, flow, Now::read())).await?,
             Admission::Full => return Err(Refusal::Full),
         }
     }

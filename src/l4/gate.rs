@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ties::Ties;
 use super::udp::Spare;
 use crate::affinity::{Decision, FlowNote};
-use crate::clock::{Now, Stamp};
+use crate::clock::{Exact, Stamp};
 use crate::listen::{Counts, ListenerFacts};
 use crate::names::Outcome;
 use crate::pool::Backend;
@@ -53,7 +53,7 @@ impl Gate {
         });
     }
 
-    /// Counts a client that has its backend, and enters what that means for its session.
+    /// Counts a client that has its backend, and enters what that means for its session: when it came, and when it was.
     pub(super) fn served(
         &self,
         served: &ServedPool,
@@ -61,7 +61,7 @@ impl Gate {
         decision: &Decision,
         note: FlowNote,
         retries: u32,
-        arrived: Stamp,
+        (arrived, at): (Stamp, Exact),
     ) {
         served.meter.decided(decision.reason);
         let entry = Entry {
@@ -69,7 +69,7 @@ impl Gate {
             moved_from: note.moved_from.and_then(|tag| served.pool.find_tag(tag)),
             ..Entry::default()
         };
-        served.book.enter(decision.backend, &entry, Now::read());
+        served.book.enter(decision.backend, &entry, at.now);
         let summary = Summary {
             listener: &self.facts.name,
             request_id: None,
@@ -78,7 +78,7 @@ impl Gate {
             outcome: note.outcome.as_str(),
             status: 0,
             retries,
-            took: Stamp::read().since(arrived),
+            took: at.stamp.since(arrived),
         };
         self.requests.add(&summary);
         log::debug!("{summary}");

@@ -2,6 +2,7 @@
 //! pipe; as soon as there are many, they pass through one by `splice` and stay in the kernel.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +16,7 @@ use tokio::io::Interest;
 
 use super::pipes::Pipe;
 use super::running::Moved;
-use super::side::Side;
+use super::side::{Side, Sides};
 
 /// What one call may move: as much as a pipe holds, unless the system's default was changed.
 const CHUNK: usize = 64 << 10;
@@ -48,29 +49,35 @@ struct Direction {
 ///
 /// # Errors
 /// A side was reset: then both are.
-pub(super) async fn relay(client: &Side, backend: &Side, moved: &Moved) -> io::Result<()> {
+pub(super) async fn relay(sides: &Sides, moved: &Moved) -> io::Result<()> {
+    let Sides { client, backend } = sides;
     let (mut up, mut down) = (Direction::default(), Direction::default());
-    let result = std::future::poll_fn(|cx| {
-        let up = up.poll(cx, client, backend, &moved.up)?;
-        let down = down.poll(cx, backend, client, &moved.down)?;
-        if up.is_ready() && down.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
-    });
-    let result = result.await;
-    if result.is_err() {
+    poll_fn(|cx| {
         // What was a reset on one side is none the less on the other.
-        for stream in [client, backend] {
-            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-        }
-    }
-    result
+        let last = down.done;
+        let upwards = up.poll(cx, client, backend, last, &moved.up).map_err(|error| reset(backend, error))?;
+        let last = up.done;
+        let downwards =
+            down.poll(cx, backend, client, last, &moved.down).map_err(|error| reset(client, error))?;
+        if upwards.is_ready() && downwards.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// Has a side reset when it is closed, because of what came of the other one.
+fn reset(side: &Side, error: io::Error) -> io::Error {
+    let _ = SockRef::from(side).set_linger(Some(Duration::ZERO));
+    error
 }
 
 impl Direction {
+    /// `last`: the other direction is done, and both sides are closed with this one.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &Side,
         to: &Side,
+        last: bool,
         moved: &AtomicU64,
     ) -> Poll<io::Result<()>> {
         for _ in 0..CALLS {
@@ -88,7 +95,9 @@ impl Direction {
                 continue;
             }
             if self.ended {
-                let _ = shutdown(to, Shutdown::Write);
+                if !last {
+                    let _ = shutdown(to, Shutdown::Write);
+                }
                 self.finish();
                 continue;
             }
@@ -218,7 +227,8 @@ mod tests {
         let ((client, inner), (outer, backend)) = (pair().await, pair().await);
         let relaying = tokio::spawn(async move {
             let moved = Moved::default();
-            (relay(&Side::Tcp(inner), &Side::Tcp(outer), &moved).await, moved.total())
+            let sides = Sides { client: Side::Tcp(inner), backend: Side::Tcp(outer) };
+            (relay(&sides, &moved).await, moved.total())
         });
         (client, backend, relaying)
     }

@@ -8,7 +8,7 @@ use pingora::server::{ListenFds, ShutdownWatch};
 use pingora::services::Service;
 
 use super::gate::Gate;
-use super::ties::Ties;
+use super::ties::{OwnTask, Ties};
 use super::udp;
 use crate::listen::{accept, on_own_thread};
 use crate::snapshot::Current;
@@ -51,8 +51,10 @@ impl Service for Layer4Listeners {
 
 async fn run(socket: TcpListener, gate: Arc<Gate>, shutdown: ShutdownWatch) {
     let start = |tcp, peer, slot| {
-        let gate = Arc::clone(&gate);
-        on_own_thread(tcp, async move |tcp| gate.serve(tcp, peer, slot).await);
+        let (gate, own) = (Arc::clone(&gate), OwnTask::default());
+        let task = Arc::clone(&own);
+        let serving = on_own_thread(tcp, move |tcp| gate.serve(tcp, peer, slot, own));
+        let _ = task.set(serving.abort_handle());
     };
     accept(socket, &gate.facts, &gate.counts, || gate.connection_limit(), shutdown, start).await;
 }

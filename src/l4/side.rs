@@ -1,4 +1,4 @@
-//! One of the two sides of a connection.
+//! The two sides of a connection.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -6,6 +6,12 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncWriteExt as _, Interest};
 use tokio::net::{TcpStream, UnixStream};
+
+/// Both sides of a connection that stands.
+pub(super) struct Sides {
+    pub(super) client: Side,
+    pub(super) backend: Side,
+}
 
 /// One of the two sides of a connection: a client is always one of TCP, a backend may be a socket in the file system.
 pub(super) enum Side {

@@ -13,10 +13,12 @@ use super::gate::Gate;
 use super::options;
 use super::relay::relay;
 use super::running::{Moved, Running};
-use super::side::Side;
+use super::side::{Side, Sides};
+use super::ties::{AskedAfter, OwnTask, Tied};
 use crate::affinity::{Flow, Origin};
-use crate::clock::{Now, Stamp};
+use crate::clock::Exact;
 use crate::listen::{ProxyHeader, Slot, proxy_header, read_proxy_header};
+use crate::pool::Permit;
 use crate::route::PoolIndex;
 use crate::snapshot::{ServedLayer4, ServedPool, ServedTcp, Snapshot};
 use crate::telemetry::CodeClass;
@@ -29,11 +31,20 @@ struct Ends {
     server: Option<SocketAddr>,
 }
 
-/// A connection that has just come.
-#[derive(Clone, Copy)]
-struct Arrival {
-    now: Now,
-    stamp: Stamp,
+/// A connection whose both sides stand. Given up when dropped: its places only after its sockets.
+struct Standing {
+    _tied: Tied,
+    sides: Arc<Sides>,
+    running: Running,
+    _permit: Option<Permit>,
+    _slot: Slot,
+}
+
+/// What a connection has from the moment when it was accepted.
+struct Accepted {
+    at: Exact,
+    slot: Slot,
+    task: OwnTask,
 }
 
 impl Gate {
@@ -49,31 +60,48 @@ impl Gate {
         }
     }
 
-    /// Serves a connection; once both sides stand, in a task of its own, which is small.
-    pub(super) async fn serve(self: &Arc<Self>, mut client: TcpStream, peer: SocketAddr, slot: Slot) {
-        let arrival = Arrival { now: Now::read(), stamp: Stamp::read() };
+    /// Serves a connection, in the task that `task` is set to.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        client: TcpStream,
+        peer: SocketAddr,
+        slot: Slot,
+        task: OwnTask,
+    ) {
+        let accepted = Accepted { at: Exact::read(), slot, task };
+        // In a box, which is gone while it runs: a connection may be idle for days.
+        let Some(mut connection) = Box::pin(self.stand(client, peer, accepted)).await else { return };
+        match relay(&connection.sides, &connection.running.moved).await {
+            Ok(()) => connection.running.class = CodeClass::Success,
+            Err(error) => log::debug!("a connection was reset: {error}"),
+        }
+    }
+
+    /// Finds the backend, and connects to it.
+    async fn stand(&self, mut client: TcpStream, peer: SocketAddr, accepted: Accepted) -> Option<Standing> {
         // The world that it was received in, kept until it stands.
         let snapshot = self.current.load();
-        let Some(listener) = self.tcp(&snapshot) else { return };
-        let Some(ends) = self.ends(&mut client, peer, listener).await else { return };
+        let listener = self.tcp(&snapshot)?;
+        let ends = self.ends(&mut client, peer, listener).await?;
         // Not by way of the listening socket: whoever came before it had them would lack them.
         options::set(listener.options, &client);
         let mut first = FirstBytes::new(listener.first_bytes);
         let Some(pool) = route(listener, &mut first, &mut client).await else {
-            return self.reject(&ends, "no route takes it");
+            self.reject(&ends, "no route takes it");
+            return None;
         };
-        let Some(served) = snapshot.pool(pool) else { return };
-        let Some(flow) = flow(served, &ends, &mut first, &mut client).await else { return };
-        match connect(served, &flow, ends.client.ip(), listener, arrival.now).await {
+        let served = snapshot.pool(pool)?;
+        let flow = flow(served, &ends, &mut first, &mut client).await?;
+        match connect(served, &flow, ends.client.ip(), listener, accepted.at.now).await {
             Ok(mut connected) => {
                 let server = || ends.server.or_else(|| client.local_addr().ok());
-                if greet(&mut connected, served, (ends.client, server), &first.into_bytes()).await.is_some() {
-                    self.join(client, connected, served, listener, flow, slot, arrival);
-                }
+                greet(&mut connected, served, (ends.client, server), &first.into_bytes()).await?;
+                self.standing(client, connected, served, listener, flow, accepted)
             }
             Err(error) => {
                 log::debug!("{}: a connection to pool {}: {error}", self.facts.name, served.pool.name());
-                self.not_served(&snapshot, arrival.stamp);
+                self.not_served(&snapshot, accepted.at.stamp);
+                None
             }
         }
     }
@@ -85,7 +113,7 @@ impl Gate {
         if !listener.proxies.iter().any(|network| network.contains(&ip)) {
             return Some(own);
         }
-        match read_proxy_header(client, listener.header_timeout).await {
+        match Box::pin(read_proxy_header(client, listener.header_timeout)).await {
             Ok(ProxyHeader::Client { source, destination }) => {
                 Some(Ends { client: source, server: Some(destination) })
             }
@@ -102,50 +130,42 @@ impl Gate {
         log::debug!("{}: a connection from {}: {why}", self.facts.name, ends.client);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the two sides, what was decided, and what ends with them")]
-    fn join(
-        self: &Arc<Self>,
+    fn standing(
+        &self,
         client: TcpStream,
         connected: Connected,
         served: &ServedPool,
         listener: &ServedTcp,
         flow: Flow,
-        slot: Slot,
-        arrival: Arrival,
-    ) {
+        Accepted { at, slot, task }: Accepted,
+    ) -> Option<Standing> {
         let Connected { backend: stream, decision, permit, retries, times } = connected;
-        let Some(backend) = served.pool.backend(decision.backend) else { return };
-        let now = Now::read();
-        backend.live().request_succeeded(now);
-        served.meter.decided(decision.reason);
+        let backend = served.pool.backend(decision.backend)?;
+        let (now, arrived) = (Exact::read(), at.stamp);
+        backend.live().request_succeeded(now.now);
         // Who has completed TCP's handshake is at that address.
-        let note = flow.note(&decision, &served.policy, &served.pool, Origin::Application, now);
-        self.served(served, backend, &decision, note, retries, arrival.stamp);
+        let note = flow.note(&decision, &served.policy, &served.pool, Origin::Application, now.now);
+        self.served(served, backend, &decision, note, retries, (arrived, now));
+        let sides = Arc::new(Sides { client: Side::Tcp(client), backend: stream });
         let moved = Arc::<Moved>::default();
-        let tied = self.ties.enter(served, backend, flow, Arc::clone(&moved), listener.idle, now);
-        let (id, client) = (tied.id(), Side::Tcp(client));
+        let asked_after =
+            listener.options.keepalive.map(|silence| AskedAfter { sides: Arc::clone(&sides), silence });
+        let (idle, counts) = (listener.idle, Arc::clone(&moved));
+        let _tied =
+            self.ties.enter_connection(served, backend, flow, counts, idle, now.now, task, asked_after);
         let running = Running {
-            handed_over: false,
             current: Arc::clone(&self.current),
             pool: served.pool.name().clone(),
             backend: backend.id().clone(),
             reason: decision.reason,
             retries,
             times,
-            arrived: arrival.stamp,
+            arrived,
             moved,
             class: CodeClass::None,
+            handed_over: false,
         };
-        let task = tokio::spawn(async move {
-            let _ended_with_it = (slot, permit, tied);
-            // As a whole, or only its fields would come along.
-            let mut running = running;
-            match relay(&client, &stream, &running.moved).await {
-                Ok(()) => running.class = CodeClass::Success,
-                Err(error) => log::debug!("a connection was reset: {error}"),
-            }
-        });
-        self.ties.runs(id, task.abort_handle());
+        Some(Standing { _tied, sides, running, _permit: permit, _slot: slot })
     }
 }
 
@@ -154,7 +174,7 @@ async fn route(listener: &ServedTcp, first: &mut FirstBytes, client: &mut TcpStr
     if listener.routes.is_empty() {
         return listener.pool;
     }
-    let hello = first.look(client, client_hello).await;
+    let hello = Box::pin(first.look(client, client_hello)).await;
     let taken = hello.and_then(|hello| listener.routes.find(hello.server_name.as_deref(), &hello.alpn));
     taken.or(listener.pool)
 }
@@ -168,7 +188,7 @@ async fn flow(
 ) -> Option<Flow> {
     let (flows, seed) = (served.flows.as_ref()?, served.pool.seed());
     if let Some(of) = flows.name
-        && let Some(name) = first.name(client, of).await
+        && let Some(name) = Box::pin(first.name(client, of)).await
     {
         return Some(flows.by_name(of, &name, seed));
     }

@@ -2,14 +2,16 @@
 //! that may keep none. One look at all of them now and then costs less than a timer for each.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
+use super::options::keep_alive;
 use super::running::Moved;
+use super::side::Sides;
 use crate::affinity::Flow;
 use crate::clock::{Now, millis};
 use crate::names::{BackendAddress, BackendId, BackendTag, PoolName};
@@ -43,7 +45,27 @@ struct Tie {
     idle_ms: u64,
     /// When its client was last told to be here.
     touched_ms: u64,
-    task: Option<AbortHandle>,
+    task: Task,
+    asked_after: Option<AskedAfter>,
+}
+
+/// What to stop where a connection has to end.
+#[derive(Default)]
+enum Task {
+    /// Nothing, or nothing any more.
+    #[default]
+    None,
+    This(AbortHandle),
+    Own(OwnTask),
+}
+
+/// A task's handle of its own, for whoever is to stop it: set by whoever started it, which may be a moment after it began.
+pub(super) type OwnTask = Arc<OnceLock<AbortHandle>>;
+
+/// The kernel is to ask whether the ends of this connection are still there, after so long of silence.
+pub(super) struct AskedAfter {
+    pub(super) sides: Arc<Sides>,
+    pub(super) silence: Duration,
 }
 
 /// Why a connection has to end.
@@ -73,7 +95,7 @@ impl Default for Ties {
 }
 
 impl Ties {
-    /// Enters a connection of `flow` to a backend, which counts in `moved` what it moves.
+    /// Enters a session of `flow` at a backend, which counts in `moved` what it moves.
     pub(super) fn enter(
         self: &Arc<Self>,
         served: &ServedPool,
@@ -83,31 +105,30 @@ impl Ties {
         idle: Duration,
         now: Now,
     ) -> Tied {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let tie = Tie {
-            pool: served.pool.name().clone(),
-            backend: backend.id().clone(),
-            tag: backend.tag(),
-            address: backend.address().clone(),
-            follows: false,
-            flow,
-            moved,
-            seen: 0,
-            quiet_since_ms: now.monotonic_ms,
-            idle_ms: millis(idle),
-            touched_ms: now.monotonic_ms,
-            task: None,
-        };
-        self.shard(id).lock().insert(id, tie);
-        Tied { ties: Arc::clone(self), id }
+        self.insert(Tie::new(served, backend, flow, moved, idle, now))
     }
 
-    /// Says what to stop where the connection has to end.
-    pub(super) fn runs(&self, id: u64, task: AbortHandle) {
-        // None: it has ended by itself already.
-        if let Some(tie) = self.shard(id).lock().get_mut(&id) {
-            tie.task = Some(task);
-        }
+    /// Enters a connection of TCP, which `task` runs.
+    #[expect(clippy::too_many_arguments, reason = "whose it is, where it goes, and what ends it")]
+    pub(super) fn enter_connection(
+        self: &Arc<Self>,
+        served: &ServedPool,
+        backend: &Backend,
+        flow: Flow,
+        moved: Arc<Moved>,
+        idle: Duration,
+        now: Now,
+        task: OwnTask,
+        asked_after: Option<AskedAfter>,
+    ) -> Tied {
+        let tie = Tie::new(served, backend, flow, moved, idle, now);
+        self.insert(Tie { task: Task::Own(task), asked_after, ..tie })
+    }
+
+    fn insert(self: &Arc<Self>, tie: Tie) -> Tied {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.shard(id).lock().insert(id, tie);
+        Tied { ties: Arc::clone(self), id }
     }
 
     /// Looks after the connections for ever.
@@ -122,17 +143,24 @@ impl Ties {
 
     fn look(&self, snapshot: &Snapshot, now: Now) {
         for shard in &self.shards {
-            let mut ended = Vec::new();
+            let (mut ended, mut stay) = (Vec::new(), Vec::new());
             for tie in shard.lock().values_mut() {
-                if let Some(end) = tie.look(snapshot, now)
-                    && let Some(task) = tie.task.take()
-                {
-                    log::debug!("a connection to {}/{} is ended: {end:?}", tie.pool, tie.backend);
-                    ended.push(task);
+                match tie.look(snapshot, now) {
+                    Some(end) => {
+                        if let Some(task) = tie.task.take() {
+                            log::debug!("a connection to {}/{} is ended: {end:?}", tie.pool, tie.backend);
+                            ended.push(task);
+                        }
+                    }
+                    None => stay.extend(tie.asked_after.take()),
                 }
             }
             // Outside of the lock, which the ends of connections take, too.
             ended.into_iter().for_each(|task| task.abort());
+            for AskedAfter { sides, silence } in stay {
+                keep_alive(silence, &sides.client);
+                keep_alive(silence, &sides.backend);
+            }
         }
     }
 
@@ -144,10 +172,6 @@ impl Ties {
 }
 
 impl Tied {
-    pub(super) fn id(&self) -> u64 {
-        self.id
-    }
-
     /// From now on it may be silent for so long.
     pub(super) fn keep_for(&self, idle: Duration) {
         if let Some(tie) = self.ties.shard(self.id).lock().get_mut(&self.id) {
@@ -176,11 +200,53 @@ impl Tied {
 
     /// Says what to stop where it has to end.
     pub(super) fn runs(&self, task: AbortHandle) {
-        self.ties.runs(self.id, task);
+        if let Some(tie) = self.ties.shard(self.id).lock().get_mut(&self.id) {
+            tie.task = Task::This(task);
+        }
+    }
+}
+
+impl Task {
+    /// What to stop, once; `None` also while it is still to be set.
+    fn take(&mut self) -> Option<AbortHandle> {
+        let task = match self {
+            Self::None => None,
+            Self::This(task) => Some(task.clone()),
+            Self::Own(task) => task.get().cloned(),
+        };
+        if task.is_some() {
+            *self = Self::None;
+        }
+        task
     }
 }
 
 impl Tie {
+    fn new(
+        served: &ServedPool,
+        backend: &Backend,
+        flow: Flow,
+        moved: Arc<Moved>,
+        idle: Duration,
+        now: Now,
+    ) -> Self {
+        Self {
+            pool: served.pool.name().clone(),
+            backend: backend.id().clone(),
+            tag: backend.tag(),
+            address: backend.address().clone(),
+            follows: false,
+            flow,
+            moved,
+            seen: 0,
+            quiet_since_ms: now.monotonic_ms,
+            idle_ms: millis(idle),
+            touched_ms: now.monotonic_ms,
+            task: Task::None,
+            asked_after: None,
+        }
+    }
+
     fn look(&mut self, snapshot: &Snapshot, now: Now) -> Option<End> {
         let Some(served) = snapshot.pool_named(&self.pool) else { return Some(End::Dismissed) };
         let pool = &served.pool;

@@ -129,19 +129,41 @@ pub(crate) fn wait_for_drain(
     const FAREWELL: Duration = Duration::from_millis(500);
     /// Those who were waiting to be accepted when the stop came are served.
     const LAST_CALL: Duration = Duration::from_millis(100);
-    let mut left = grace;
+    let (mut said, mut left) = (said.clone(), grace);
     loop {
-        let manner = *said.borrow();
+        let manner = *said.borrow_and_update();
         let open: usize = counts.iter().map(|counts| counts.open()).sum();
         match manner {
             Some(Manner::Fast) => return,
             Some(Manner::Graceful) if open == 0 && left + LAST_CALL <= grace || left.is_zero() => return,
             Some(Manner::Retire) if open == 0 && left + FAREWELL <= grace || left.is_zero() => return,
             Some(Manner::Graceful | Manner::Retire) => left = left.saturating_sub(PAUSE),
-            // The server has ended by itself.
-            None if said.has_changed().is_err() => return,
-            None | Some(Manner::Announced) => left = grace,
+            None | Some(Manner::Announced) => {
+                left = grace;
+                match wait_for_news(&mut said) {
+                    Ok(()) => continue,
+                    // The server has ended by itself.
+                    Err(Ended::Server) => return,
+                    Err(Ended::Waiting) => {}
+                }
+            }
         }
         std::thread::sleep(PAUSE);
     }
+}
+
+/// Why there is no more news.
+enum Ended {
+    Server,
+    /// The system has nothing to wait with.
+    Waiting,
+}
+
+/// Blocks until something else is said: for days, as a rule, so without looking again and again.
+fn wait_for_news(said: &mut watch::Receiver<Option<Manner>>) -> Result<(), Ended> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| {
+        log::debug!("cannot wait for the word to stop: {error}");
+        Ended::Waiting
+    })?;
+    runtime.block_on(said.changed()).map_err(|_closed| Ended::Server)
 }

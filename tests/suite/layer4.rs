@@ -456,4 +456,6 @@ fn connections_and_their_bytes_are_counted() {
     let traffic = traffic();
     assert_eq!((traffic.received, traffic.sent), (5, 5 + 5), "{traffic:?}");
     assert_eq!(traffic.of(CodeClass::Success), 1);
+    let decided = balancer.current.load().pools[0].meter.traffic().decided;
+    assert_eq!(decided.iter().sum::<u64>(), 1, "each connection is decided once: {decided:?}");
 }

@@ -31,13 +31,15 @@ pub(super) enum Seen<T> {
 /// The first bytes of a connection, as far as they were needed.
 pub(super) struct FirstBytes {
     bytes: Vec<u8>,
-    deadline: Instant,
+    limit: Duration,
+    /// From the first look on.
+    deadline: Option<Instant>,
 }
 
 impl FirstBytes {
     /// None yet; all that are wanted have to come within `limit`.
     pub(super) fn new(limit: Duration) -> Self {
-        Self { bytes: Vec::new(), deadline: Instant::now() + limit }
+        Self { bytes: Vec::new(), limit, deadline: None }
     }
 
     /// What was read, to be passed on.
@@ -71,9 +73,10 @@ impl FirstBytes {
     }
 
     async fn read(&mut self, client: &mut TcpStream, needed: usize) -> Option<()> {
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.limit);
         self.bytes.reserve(needed.saturating_sub(self.bytes.len()));
         while self.bytes.len() < needed {
-            let read = timeout_at(self.deadline, client.read_buf(&mut self.bytes)).await;
+            let read = timeout_at(deadline, client.read_buf(&mut self.bytes)).await;
             if read.ok()?.ok()? == 0 {
                 return None;
             }

@@ -14,7 +14,7 @@ use super::session::{Kept, Session};
 use super::sessions::Key;
 use super::upstream::Upstream;
 use crate::affinity::{Flow, Origin, Refusal};
-use crate::clock::{Now, Stamp};
+use crate::clock::{Exact, Now, Stamp};
 use crate::health;
 use crate::l4::choose::{admit, settle};
 use crate::l4::connect::suspect;
@@ -142,9 +142,10 @@ pub(super) async fn begin(
         let placed = Stamp::read();
         match Upstream::connect(address, false) {
             Ok(upstream) => {
-                let now = Now::read();
+                let at = Exact::read();
+                let now = at.now;
                 let note = flow.note(&decision, &served.policy, pool, Origin::Client, now);
-                lane.gate.served(served, backend, &decision, note, past.refusals, arrived);
+                lane.gate.served(served, backend, &decision, note, past.refusals, (arrived, at));
                 let begun = Begun {
                     upstream,
                     address,
