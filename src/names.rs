@@ -9,9 +9,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 mod backend_address;
+mod listen_address;
 mod log_field;
 
 pub use backend_address::BackendAddress;
+pub use listen_address::ListenAddress;
 pub use log_field::LogField;
 
 macro_rules! name {

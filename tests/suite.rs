@@ -154,6 +154,9 @@ mod udp_upgrade;
 #[path = "suite/unix_backends.rs"]
 mod unix_backends;
 #[cfg(test)]
+#[path = "suite/unix_listeners.rs"]
+mod unix_listeners;
+#[cfg(test)]
 #[path = "suite/upgrade.rs"]
 mod upgrade;
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The API behind its socket: who asks, what for, and the answer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,7 +18,7 @@ use super::openapi;
 use crate::clock::Now;
 use crate::lifecycle::{Control, Manner};
 use crate::listen::{Counts, ListenerFacts};
-use crate::names::ListenerName;
+use crate::names::{ListenAddress, ListenerName};
 use crate::pulse::Board;
 use crate::snapshot::Current;
 use crate::telemetry;
@@ -45,7 +44,7 @@ pub(crate) struct Parts {
 pub(crate) struct ListenerHandle {
     pub(crate) name: ListenerName,
     /// Where it really listens.
-    pub(crate) address: SocketAddr,
+    pub(crate) address: ListenAddress,
     pub(crate) counts: Arc<Counts>,
     pub(crate) facts: Arc<ListenerFacts>,
 }

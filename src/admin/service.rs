@@ -24,11 +24,12 @@ use super::app::{AdminApp, Reply};
 use super::call::Request;
 use super::dashboard::POLICY;
 use super::events::Listening;
-use crate::config::checked::AdminListen;
 use crate::lifecycle::Heirloom;
 use crate::listen::{Acceptance, Accepting, BindError, ListenerFacts, Passage, bind, bind_unix};
-use crate::names::ListenerName;
+use crate::names::{ListenAddress, ListenerName};
 
+/// Who may connect to a socket in the file system.
+const OWN_USER: u32 = 0o600;
 /// Connections at once; further ones are closed.
 const CONNECTIONS: usize = 64;
 /// For a request to arrive whole.
@@ -66,10 +67,10 @@ impl AdminSocket {
     pub(crate) const NAME: &'static str = "admin/";
 
     /// The socket of the process before, which listens already. Both processes share its non-blocking mode.
-    pub(crate) fn inherited(listen: &AdminListen, socket: OwnedFd) -> Self {
+    pub(crate) fn inherited(listen: &ListenAddress, socket: OwnedFd) -> Self {
         match listen {
-            AdminListen::Tcp(_) => Self::Tcp(socket.into()),
-            AdminListen::Unix(_) => Self::Unix(socket.into()),
+            ListenAddress::Ip(_) => Self::Tcp(socket.into()),
+            ListenAddress::Unix(_) => Self::Unix(socket.into()),
         }
     }
 
@@ -84,10 +85,10 @@ impl AdminSocket {
     ///
     /// # Errors
     /// The address or path cannot be taken; the error says what to do.
-    pub(crate) fn bind(listen: &AdminListen) -> Result<Self, BindError> {
+    pub(crate) fn bind(listen: &ListenAddress) -> Result<Self, BindError> {
         match listen {
-            AdminListen::Tcp(address) => bind(*address).map(Self::Tcp),
-            AdminListen::Unix(path) => bind_unix(path).map(Self::Unix),
+            ListenAddress::Ip(address) => bind(*address).map(Self::Tcp),
+            ListenAddress::Unix(path) => bind_unix(path, OWN_USER).map(Self::Unix),
         }
     }
 
@@ -116,7 +117,7 @@ enum Listener {
 
 impl AdminService {
     /// Serves `app` on a socket that was bound at `listen`.
-    pub(crate) fn new(socket: AdminSocket, listen: &AdminListen, app: Arc<AdminApp>) -> Self {
+    pub(crate) fn new(socket: AdminSocket, listen: &ListenAddress, app: Arc<AdminApp>) -> Self {
         let facts = ListenerFacts {
             name: ListenerName::new(AdminSocket::NAME),
             index: usize::MAX,

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -12,10 +13,9 @@ use pingora::server::{RunArgs, Server};
 use pingora::services::background::{BackgroundService, GenBackgroundService};
 use tokio::sync::watch;
 
-use super::running::{NEVER_S, Run, Running};
+use super::running::{Files, NEVER_S, Run, Running};
 use super::sockets::{Opened, heirloom_address};
 use crate::admin::{AdminApp, AdminService, AdminSocket, Guard, ListenerHandle, Parts};
-use crate::config::checked::AdminListen;
 use crate::error::Error;
 use crate::l4::{Gate, Layer4Listeners, Ties};
 use crate::l7::Proxy;
@@ -24,7 +24,7 @@ use crate::lifecycle::{
     PidFile, SharingService, Stop, Stopper, notify_ready,
 };
 use crate::listen::{Counts, Door, HttpListeners, ListenerFacts};
-use crate::names::ListenerName;
+use crate::names::{ListenAddress, ListenerName};
 use crate::pulse::{Board, Pulse, PulseService};
 use crate::snapshot::Current;
 use crate::store::Keeper;
@@ -37,7 +37,9 @@ type Gates<S> = Vec<(S, Arc<Gate>)>;
 pub struct Bound {
     pub(super) doors: Doors,
     pub(super) tcp: Gates<TcpListener>,
+    pub(super) unix: Gates<UnixListener>,
     pub(super) udp: Gates<Vec<UdpSocket>>,
+    pub(super) files: Files,
     pub(super) ties: Arc<Ties>,
     pub(super) current: Arc<Current>,
     pub(super) counts: Arc<telemetry::Counts>,
@@ -55,14 +57,15 @@ pub struct Bound {
     pub(super) upgrade_sock: PathBuf,
     pub(super) inherited: Option<Inheritance>,
     pub(super) asked: Option<Asked>,
-    pub(super) admin: Option<(AdminSocket, AdminListen)>,
+    pub(super) admin: Option<(AdminSocket, ListenAddress)>,
 }
 
 impl Bound {
-    /// Where each listener listens, those of HTTP first; tells the port where the configuration has 0.
+    /// Where each listener listens that does so on an IP address, those of HTTP first; tells the port where the configuration
+    /// has 0.
     pub fn addresses(&self) -> Vec<(ListenerName, SocketAddr)> {
         self.listeners()
-            .filter_map(|(opened, facts, _)| Some((facts.name.clone(), opened.address()?)))
+            .filter_map(|(opened, facts, _)| Some((facts.name.clone(), opened.address()?.ip()?)))
             .collect()
     }
 
@@ -71,8 +74,9 @@ impl Bound {
         let doors =
             self.doors.iter().map(|(socket, door)| (Opened::Tcp(socket), door.facts(), door.counts()));
         let tcp = self.tcp.iter().map(|(socket, gate)| (Opened::Tcp(socket), &gate.facts, &gate.counts));
+        let unix = self.unix.iter().map(|(socket, gate)| (Opened::Unix(socket), &gate.facts, &gate.counts));
         let udp = self.udp.iter().map(|(sockets, gate)| (Opened::Udp(sockets), &gate.facts, &gate.counts));
-        doors.chain(tcp).chain(udp)
+        doors.chain(tcp).chain(udp).chain(unix)
     }
 
     /// Where the admin API listens, if it does so on an IP address.
@@ -90,7 +94,7 @@ impl Bound {
         &self.control
     }
 
-    /// What each listener counts, in the order of [`Self::addresses`].
+    /// What each listener counts, in the order of [`Self::addresses`]; behind those, the others.
     pub fn listener_counts(&self) -> Vec<Arc<Counts>> {
         self.listeners().map(|(.., counts)| Arc::clone(counts)).collect()
     }
@@ -108,8 +112,10 @@ impl Bound {
     pub fn run(mut self) -> Result<(), Error> {
         let pid_file = self.pid_file.clone();
         let upgrade_sock = std::mem::take(&mut self.upgrade_sock);
-        for (name, address) in self.addresses() {
-            log::info!("listener {name} on {address}");
+        for (opened, facts, _) in self.listeners() {
+            if let Some(address) = opened.address() {
+                log::info!("listener {} on {address}", facts.name);
+            }
         }
         if let Some((admin, _)) = &self.admin {
             log::info!("admin API on {admin}");
@@ -123,12 +129,10 @@ impl Bound {
         let pid_file = pid_file.as_deref().map(PidFile::write).transpose().map_err(cannot);
         let _pid_file = pid_file.inspect_err(fail)?;
         let took_over = inherited.is_some();
-        if let Some(inherited) = inherited {
-            inherited.ready(listeners);
-        }
+        let predecessor = inherited.and_then(|it| it.ready(listeners));
         notify_ready(took_over);
         run.wait_for_successors(&upgrade_sock);
-        run.wait();
+        run.wait(predecessor);
         Ok(())
     }
 
@@ -138,7 +142,7 @@ impl Bound {
     /// The server could not be started.
     pub fn spawn(self) -> Result<Running, Error> {
         let (run, stopper) = self.start(false)?;
-        let waiter = std::thread::Builder::new().name("steadfast".to_owned()).spawn(move || run.wait());
+        let waiter = std::thread::Builder::new().name("steadfast".to_owned()).spawn(move || run.wait(None));
         let waiter = waiter.map_err(|source| Error::System { what: "cannot start a thread", source })?;
         Ok(Running { stopper: Some(stopper), waiter: Some(waiter) })
     }
@@ -169,7 +173,7 @@ impl Bound {
     /// A second descriptor of each of a listener's sockets.
     fn heirlooms(&self, opened: &Opened<'_>, facts: &Arc<ListenerFacts>) -> Vec<Heirloom> {
         let Some(address) = self.control.address(&facts.name) else { return Vec::new() };
-        let address = heirloom_address(address, opened.is_udp());
+        let address = heirloom_address(&address, opened.is_udp());
         let heirloom = |socket: BorrowedFd<'_>| {
             let socket = socket.try_clone_to_owned().ok()?;
             Some(Heirloom { address: address.clone(), socket, facts: Arc::clone(facts) })
@@ -212,9 +216,10 @@ impl Bound {
             let _ = tell.send(());
         });
         server.add_service(listeners);
-        if !self.tcp.is_empty() || !self.udp.is_empty() {
-            let (tcp, udp, ties, current) = (self.tcp, self.udp, self.ties, Arc::clone(&self.current));
-            server.add_service(Layer4Listeners { tcp, udp, ties, current, threads });
+        if !self.tcp.is_empty() || !self.unix.is_empty() || !self.udp.is_empty() {
+            let (tcp, unix, udp, ties) = (self.tcp, self.unix, self.udp, self.ties);
+            let current = Arc::clone(&self.current);
+            server.add_service(Layer4Listeners { tcp, unix, udp, ties, current, threads });
         }
         let (ends, ended) = watch::channel(());
         let (current, changed) = (Arc::clone(&self.current), self.changed.clone());
@@ -243,7 +248,8 @@ impl Bound {
         let run = move || server.run(RunArgs { shutdown_signal: Box::new(stop) });
         let thread = std::thread::Builder::new().name("pingora".to_owned()).spawn(run);
         thread.map_err(|source| Error::System { what: "cannot start a thread", source })?;
-        let run = Run { said, started, counts, grace, estate: Arc::new(estate), spans: self.spans, ends };
+        let (files, spans, estate) = (self.files, self.spans, Arc::new(estate));
+        let run = Run { said, started, counts, files, grace, estate, spans, ends };
         Ok((run, stopper))
     }
 }

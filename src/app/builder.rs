@@ -94,7 +94,8 @@ impl Steadfast {
             .transpose()?;
         // Low ports are bound, and nothing of a client is read yet.
         let server = &self.checked.server;
-        give_up_root(server.user.as_deref(), server.group.as_deref(), &state_dir)?;
+        let files = sockets.iter().filter_map(|(sockets, _)| sockets.file());
+        give_up_root(server.user.as_deref(), server.group.as_deref(), &state_dir, files)?;
         let secrets = Secrets::open(&self.checked)?;
         let now = Now::read();
         let world = inherited.as_ref().map(Inheritance::world).unwrap_or_default();
@@ -120,10 +121,11 @@ impl Steadfast {
         let mut proxy = HttpProxy::new(proxy, Arc::new(server_conf_copy(&conf)));
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
-        let (mut doors, mut tcp, mut udp, mut bound) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut doors, mut tcp, mut unix, mut udp) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut bound, mut files) = (Vec::new(), Vec::new());
         let ties = Arc::<Ties>::default();
         for (index, (sockets, listener)) in sockets.into_iter().enumerate() {
-            let (name, address) = (listener.name.clone(), listener.address);
+            let (name, address) = (listener.name.clone(), listener.address.clone());
             let clients = Arc::new(ClientConnections::default());
             clients.follow(per_client(&listener));
             let acceptance = Acceptance::default();
@@ -133,19 +135,25 @@ impl Steadfast {
                 Sockets::Udp(lanes) => {
                     Passage::new(lanes.len(), inherited.as_ref().is_some_and(|it| it.has_sessions_of(&name)))
                 }
-                Sockets::Tcp(_) => Passage::default(),
+                Sockets::Tcp(_) | Sockets::Unix(..) => Passage::default(),
             };
             let facts =
                 ListenerFacts { name: name.clone(), index, acceptance, clients, buffers, pages, passage };
             let facts = Arc::new(facts);
             let gate = |facts| Arc::new(Gate::new(facts, &current, &counts, &ties));
             let bare = |speaks| {
-                BoundListener::without_door(name.clone(), address, speaks, Arc::clone(&facts.clients))
+                BoundListener::without_door(name.clone(), address.clone(), speaks, Arc::clone(&facts.clients))
             };
             let socket = match sockets {
                 Sockets::Udp(sockets) => {
                     bound.push(bare(Speaks::Udp));
                     udp.push((sockets, gate(facts)));
+                    continue;
+                }
+                Sockets::Unix(socket, file) => {
+                    bound.push(bare(Speaks::Tcp).with_file(file.clone()));
+                    files.extend(file.map(|file| (file, Arc::clone(&facts))));
+                    unix.push((socket, gate(facts)));
                     continue;
                 }
                 Sockets::Tcp(socket) if listener.layer4.is_some() => {
@@ -170,7 +178,9 @@ impl Steadfast {
         Ok(Bound {
             doors,
             tcp,
+            unix,
             udp,
+            files,
             ties,
             current,
             counts,

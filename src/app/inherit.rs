@@ -4,14 +4,13 @@ use std::path::PathBuf;
 
 use crate::admin::AdminSocket;
 use crate::config::Checked;
-use crate::config::checked::AdminListen;
 use crate::lifecycle::{Inheritance, SOCKET_VARIABLE, connect};
 use crate::listen::BindError;
-use crate::names::ListenerName;
+use crate::names::{ListenAddress, ListenerName};
 
 /// The admin API's socket: the one of the process before, if that listened at the same place.
 pub(super) fn admin_socket(
-    listen: &AdminListen,
+    listen: &ListenAddress,
     inherited: &mut Option<Inheritance>,
 ) -> Result<AdminSocket, BindError> {
     let heirloom = inherited

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::lifecycle::{Estate, Giver, Manner, Stopper, Upgrader, wait_for_drain};
-use crate::listen::Counts;
+use crate::listen::{Counts, ListenerFacts, SocketFile};
 use crate::telemetry::Spans;
 
 /// Pingora's own grace period: longer than any process lives. When one ends, so do the threads of its runtimes, and threads
@@ -19,10 +20,14 @@ pub(super) const NEVER_S: u64 = 10 * 365 * 24 * 3600;
 /// How long an end waits for the last spans: a collector that does not answer is not waited for any longer.
 const LAST_SPANS: Duration = Duration::from_secs(1);
 
+/// The files of sockets, each with what says whether this process accepts there.
+pub(super) type Files = Vec<(Arc<SocketFile>, Arc<ListenerFacts>)>;
+
 pub(super) struct Run {
     pub(super) said: watch::Receiver<Option<Manner>>,
     pub(super) started: mpsc::Receiver<()>,
     pub(super) counts: Vec<Arc<Counts>>,
+    pub(super) files: Files,
     pub(super) grace: Duration,
     pub(super) estate: Arc<Estate>,
     pub(super) spans: Arc<Spans>,
@@ -49,8 +54,14 @@ impl Run {
         }
     }
 
-    pub(super) fn wait(self) {
+    /// Waits until it has ended. `predecessor` lasts as long as the process before it does.
+    pub(super) fn wait(self, predecessor: Option<JoinHandle<()>>) {
         wait_for_drain(&self.said, &self.counts, self.grace);
+        // Where another process listens, the file is that one's: the successor's, or the one's before, which accepts again.
+        if predecessor.is_none_or(|before| before.is_finished()) {
+            let ours = self.files.iter().filter(|(_, facts)| !facts.acceptance.is_paused());
+            ours.for_each(|(file, _)| file.remove());
+        }
         self.estate.keeper.stop();
         self.estate.current.load().logs.flush();
         self.spans.flush(LAST_SPANS);
@@ -62,7 +73,7 @@ impl Run {
 #[derive(Debug)]
 pub struct Running {
     pub(super) stopper: Option<Stopper>,
-    pub(super) waiter: Option<std::thread::JoinHandle<()>>,
+    pub(super) waiter: Option<JoinHandle<()>>,
 }
 
 impl Running {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::args::Reach;
 use crate::admin::Failure;
 use crate::config;
-use crate::config::checked::AdminListen;
+use crate::names::ListenAddress;
 
 /// Where the admin API is, when nobody says where.
 const DEFAULT: &str = "127.0.0.1:9900";
@@ -26,7 +26,7 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// A balancer's admin API.
 pub(super) struct Client {
-    address: AdminListen,
+    address: ListenAddress,
     token: Option<Zeroizing<Vec<u8>>>,
     patience: Duration,
 }
@@ -145,8 +145,8 @@ impl Client {
 
     pub(super) fn request(&self, method: &str, path: &str, body: Option<&[u8]>) -> Zeroizing<Vec<u8>> {
         let host = match &self.address {
-            AdminListen::Tcp(address) => address.to_string(),
-            AdminListen::Unix(_) => "localhost".to_owned(),
+            ListenAddress::Ip(address) => address.to_string(),
+            ListenAddress::Unix(_) => "localhost".to_owned(),
         };
         let mut request = Zeroizing::new(Vec::with_capacity(1024));
         let head = format!(
@@ -169,12 +169,12 @@ impl Client {
 
     fn exchange(&self, request: &[u8]) -> Result<Response, ClientError> {
         let answer = match &self.address {
-            AdminListen::Tcp(address) => TcpStream::connect_timeout(address, PATIENCE).and_then(|stream| {
+            ListenAddress::Ip(address) => TcpStream::connect_timeout(address, PATIENCE).and_then(|stream| {
                 stream.set_read_timeout(Some(self.patience))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
                 talk(stream, request)
             }),
-            AdminListen::Unix(path) => UnixStream::connect(path).and_then(|stream| {
+            ListenAddress::Unix(path) => UnixStream::connect(path).and_then(|stream| {
                 stream.set_read_timeout(Some(self.patience))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
                 talk(stream, request)
@@ -203,7 +203,7 @@ impl Client {
     }
 
     /// Where it is.
-    pub(super) fn listen(&self) -> &AdminListen {
+    pub(super) fn listen(&self) -> &ListenAddress {
         &self.address
     }
 
@@ -266,29 +266,29 @@ fn parse_response(mut answer: Vec<u8>) -> Result<Response, &'static str> {
 }
 
 /// An address that was configured for listening, as one to connect to.
-fn reachable(listen: AdminListen) -> AdminListen {
+fn reachable(listen: ListenAddress) -> ListenAddress {
     match listen {
-        AdminListen::Tcp(address) if address.ip().is_unspecified() => {
+        ListenAddress::Ip(address) if address.ip().is_unspecified() => {
             let local: std::net::IpAddr = match address.ip() {
                 std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
                 std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
             };
-            AdminListen::Tcp(SocketAddr::new(local, address.port()))
+            ListenAddress::Ip(SocketAddr::new(local, address.port()))
         }
         other => other,
     }
 }
 
-fn parse(text: &str) -> Result<AdminListen, String> {
+fn parse(text: &str) -> Result<ListenAddress, String> {
     if let Some(path) = text.strip_prefix("unix:") {
-        return Ok(AdminListen::Unix(PathBuf::from(path)));
+        return Ok(ListenAddress::Unix(Path::new(path).into()));
     }
     let wrong = |why: &dyn Display| {
         format!(
             "`{text}` is no admin address ({why}): write IP address and port such as {DEFAULT}, or unix:PATH"
         )
     };
-    text.parse().map(AdminListen::Tcp).map_err(|error: std::net::AddrParseError| wrong(&error))
+    text.parse().map(ListenAddress::Ip).map_err(|error: std::net::AddrParseError| wrong(&error))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::client::{Client, ClientError};
 use crate::admin::Failure;
-use crate::config::checked::AdminListen;
+use crate::names::ListenAddress;
 
 /// There are numbers each second; whoever says nothing for this long is gone.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -19,7 +19,7 @@ impl Client {
     pub(super) fn stream(&self, path: &str) -> Result<Box<dyn BufRead + Send>, ClientError> {
         let request = self.request("GET", path, None);
         match self.listen() {
-            AdminListen::Tcp(address) => {
+            ListenAddress::Ip(address) => {
                 let stream = TcpStream::connect_timeout(address, SILENCE).and_then(|stream| {
                     stream.set_read_timeout(Some(SILENCE))?;
                     stream.set_write_timeout(Some(SILENCE))?;
@@ -27,7 +27,7 @@ impl Client {
                 });
                 self.begin(stream.map_err(|error| self.said(error))?, &request)
             }
-            AdminListen::Unix(path) => {
+            ListenAddress::Unix(path) => {
                 let stream = UnixStream::connect(path).and_then(|stream| {
                     stream.set_read_timeout(Some(SILENCE))?;
                     stream.set_write_timeout(Some(SILENCE))?;

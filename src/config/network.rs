@@ -5,10 +5,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 
-use super::checked;
 use super::read::{Cursor, Read};
 use super::report::Code;
-use crate::names::BackendAddress;
+use crate::names::{BackendAddress, ListenAddress};
 
 /// What the kernel takes as a socket's path (`sun_path`), without its end.
 pub(super) const MAX_SOCKET_PATH: usize = 107;
@@ -23,10 +22,20 @@ pub(super) struct Address(#[schemars(with = "String")] pub(super) SocketAddr);
 #[schemars(inline, extend("x-type" = "address or `unix:PATH`"))]
 pub(super) struct BackendAt(#[schemars(with = "String")] pub(super) BackendAddress);
 
+/// IP address and port, or `unix:PATH`, whose path begins at the root.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(inline, extend("x-type" = "address or `unix:PATH`"))]
+pub(super) struct ListenAt(#[schemars(with = "String")] pub(super) ListenAddress);
+
 /// IP address and port, or `unix:PATH`.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(inline, extend("x-type" = "address or `unix:PATH`"))]
-pub(super) struct AdminListen(#[schemars(with = "String")] pub(super) checked::AdminListen);
+pub(super) struct AdminListen(#[schemars(with = "String")] pub(super) ListenAddress);
+
+/// Who may connect to a socket in the file system: the octal mode of its file, such as `0660`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(inline, extend("x-type" = "octal mode"))]
+pub(super) struct SocketMode(#[schemars(with = "ModeText")] pub(super) u32);
 
 /// A network such as `10.0.0.0/8`, or one IP address.
 #[derive(Clone, Copy, Debug, JsonSchema)]
@@ -41,6 +50,15 @@ pub(super) struct StatusRange(#[schemars(with = "StatusText")] pub(super) (u16, 
 /// A status code such as `404`, or a class of them: `4xx`, `5xx`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StatusClass(pub(super) (u16, u16));
+
+/// How a mode may be written: what looks like a number is read as its digits.
+#[derive(JsonSchema)]
+#[schemars(untagged, inline)]
+#[expect(dead_code, reason = "for the schema only")]
+enum ModeText {
+    Digits(u16),
+    Text(String),
+}
 
 /// How status codes may be written.
 #[derive(JsonSchema)]
@@ -89,6 +107,41 @@ impl Read for BackendAt {
     }
 }
 
+impl Read for ListenAt {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        BackendAt::read(cursor).map(|BackendAt(address)| match address {
+            BackendAddress::Ip(address) => Self(ListenAddress::Ip(address)),
+            BackendAddress::Unix(path) => Self(ListenAddress::Unix(path)),
+        })
+    }
+}
+
+impl Read for SocketMode {
+    fn read(cursor: &Cursor<'_>) -> Option<Self> {
+        /// Of those bits, only who may write says who may connect.
+        const WRITE: u32 = 0o222;
+        let scalar = cursor.scalar("an octal mode such as 0660")?;
+        let text = scalar.text.trim();
+        let digits = (3..=4).contains(&text.len()) && text.chars().all(|c| c.is_digit(8));
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| digits && *mode <= 0o777);
+        let Some(mode) = mode else {
+            let message = format!("`{}` is no mode of a socket", scalar.shown());
+            cursor.refuse(Code::BadValue, message, "write three octal digits, such as 0600, 0660 or 0666");
+            return None;
+        };
+        if mode & WRITE == 0 {
+            let message = format!("`{}` lets nobody connect", scalar.shown());
+            cursor.refuse(
+                Code::OutOfRange,
+                message,
+                "who is to connect needs the bit for writing, as in 0660",
+            );
+            return None;
+        }
+        Some(Self(mode))
+    }
+}
+
 impl Read for AdminListen {
     fn read(cursor: &Cursor<'_>) -> Option<Self> {
         const EXAMPLE: &str = "such as unix:/run/steadfast/admin.sock";
@@ -101,7 +154,7 @@ impl Read for AdminListen {
             return None;
         }
         let Some(path) = text.strip_prefix("unix:") else {
-            return Address::read(cursor).map(|Address(address)| Self(checked::AdminListen::Tcp(address)));
+            return Address::read(cursor).map(|Address(address)| Self(ListenAddress::Ip(address)));
         };
         if path.is_empty() || path.contains('\0') {
             cursor.refuse(
@@ -111,7 +164,7 @@ impl Read for AdminListen {
             );
             return None;
         }
-        Some(Self(checked::AdminListen::Unix(path.into())))
+        Some(Self(ListenAddress::Unix(std::path::Path::new(path).into())))
     }
 }
 

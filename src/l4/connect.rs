@@ -42,19 +42,20 @@ pub(super) enum NotConnected {
 }
 
 /// Decides and connects. A failed connect makes the backend suspect; then it is decided anew: a client that nobody knows goes
-/// to another one, and one that is at home there waits for the probe, and moves only if the backend is gone.
+/// to another one, and one that is at home there waits for the probe, and moves only if the backend is gone. `client` is
+/// its address, if it has one.
 ///
 /// # Errors
 /// Nobody can serve the client.
 pub(super) async fn connect(
     served: &Arc<ServedPool>,
     flow: &Flow,
-    client: IpAddr,
+    client: Option<IpAddr>,
     listener: &ServedTcp,
     now: Now,
 ) -> Result<Connected, NotConnected> {
     let mut now = now;
-    let from = served.from_client.then(|| client.to_canonical());
+    let from = client.filter(|_| served.from_client).map(|client| client.to_canonical());
     let (arrived, mut retries) = (Stamp::read(), 0);
     loop {
         let decision = settle(served, flow, now).await.map_err(NotConnected::Refused)?;

@@ -1,11 +1,16 @@
 //! The two sides of a connection.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncWriteExt as _, Interest};
+use rustix::net::{RecvFlags, recv};
+use tokio::io::{AsyncRead, AsyncWriteExt as _, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::listen::Peek;
 
 /// Both sides of a connection that stands.
 pub(super) struct Sides {
@@ -13,13 +18,21 @@ pub(super) struct Sides {
     pub(super) backend: Side,
 }
 
-/// One of the two sides of a connection: a client is always one of TCP, a backend may be a socket in the file system.
+/// One of the two sides of a connection: of TCP, or a socket in the file system.
 pub(super) enum Side {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl Side {
+    /// Where the other end has connected to, if that is an IP address.
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
     pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
@@ -56,6 +69,31 @@ impl Side {
         match self {
             Self::Tcp(stream) => stream.write_all(bytes).await,
             Self::Unix(stream) => stream.write_all(bytes).await,
+        }
+    }
+}
+
+impl AsyncRead for Side {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl Peek for Side {
+    async fn peek(&self, room: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.peek(room).await,
+            Self::Unix(stream) => {
+                let look = || Ok(recv(stream, &mut *room, RecvFlags::PEEK)?.1);
+                stream.async_io(Interest::READABLE, look).await
+            }
         }
     }
 }

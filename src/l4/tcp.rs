@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connect::{Connected, connect};
@@ -17,7 +16,7 @@ use super::side::{Side, Sides};
 use super::ties::{AskedAfter, OwnTask, Tied};
 use crate::affinity::{Flow, Origin};
 use crate::clock::Exact;
-use crate::listen::{ProxyHeader, Slot, proxy_header, read_proxy_header};
+use crate::listen::{ProxyHeader, Slot, proxy_header, proxy_header_of_nobody, read_proxy_header};
 use crate::pool::Permit;
 use crate::route::PoolIndex;
 use crate::snapshot::{ServedLayer4, ServedPool, ServedTcp, Snapshot};
@@ -29,6 +28,8 @@ struct Ends {
     client: SocketAddr,
     /// Where a proxy in front says so.
     server: Option<SocketAddr>,
+    /// Whether those are addresses: at a socket in the file system nobody has one, and the client counts as this machine.
+    real: bool,
 }
 
 /// A connection whose both sides stand. Given up when dropped: its places only after its sockets.
@@ -61,13 +62,7 @@ impl Gate {
     }
 
     /// Serves a connection, in the task that `task` is set to.
-    pub(super) async fn serve(
-        self: Arc<Self>,
-        client: TcpStream,
-        peer: SocketAddr,
-        slot: Slot,
-        task: OwnTask,
-    ) {
+    pub(super) async fn serve(self: Arc<Self>, client: Side, peer: SocketAddr, slot: Slot, task: OwnTask) {
         let accepted = Accepted { at: Exact::read(), slot, task };
         // In a box, which is gone while it runs: a connection may be idle for days.
         let Some(mut connection) = Box::pin(self.stand(client, peer, accepted)).await else { return };
@@ -78,13 +73,15 @@ impl Gate {
     }
 
     /// Finds the backend, and connects to it.
-    async fn stand(&self, mut client: TcpStream, peer: SocketAddr, accepted: Accepted) -> Option<Standing> {
+    async fn stand(&self, mut client: Side, peer: SocketAddr, accepted: Accepted) -> Option<Standing> {
         // The world that it was received in, kept until it stands.
         let snapshot = self.current.load();
         let listener = self.tcp(&snapshot)?;
         let ends = self.ends(&mut client, peer, listener).await?;
         // Not by way of the listening socket: whoever came before it had them would lack them.
-        options::set(listener.options, &client);
+        if let Side::Tcp(client) = &client {
+            options::set(listener.options, client);
+        }
         let mut first = FirstBytes::new(listener.first_bytes);
         let Some(pool) = route(listener, &mut first, &mut client).await else {
             self.reject(&ends, "no route takes it");
@@ -92,10 +89,11 @@ impl Gate {
         };
         let served = snapshot.pool(pool)?;
         let flow = flow(served, &ends, &mut first, &mut client).await?;
-        match connect(served, &flow, ends.client.ip(), listener, accepted.at.now).await {
+        let source = ends.real.then(|| ends.client.ip());
+        match connect(served, &flow, source, listener, accepted.at.now).await {
             Ok(mut connected) => {
-                let server = || ends.server.or_else(|| client.local_addr().ok());
-                greet(&mut connected, served, (ends.client, server), &first.into_bytes()).await?;
+                let both = || Some((ends.client, ends.server.or_else(|| client.local_addr())?));
+                greet(&mut connected, served, both, &first.into_bytes()).await?;
                 self.standing(client, connected, served, listener, flow, accepted)
             }
             Err(error) => {
@@ -107,15 +105,15 @@ impl Gate {
     }
 
     /// Where the client is: as the kernel has it, or as a trusted proxy in front says.
-    async fn ends(&self, client: &mut TcpStream, peer: SocketAddr, listener: &ServedTcp) -> Option<Ends> {
-        let own = Ends { client: peer, server: None };
+    async fn ends(&self, client: &mut Side, peer: SocketAddr, listener: &ServedTcp) -> Option<Ends> {
+        let own = Ends { client: peer, server: None, real: matches!(client, Side::Tcp(_)) };
         let ip = own.client.ip().to_canonical();
         if !listener.proxies.iter().any(|network| network.contains(&ip)) {
             return Some(own);
         }
         match Box::pin(read_proxy_header(client, listener.header_timeout)).await {
             Ok(ProxyHeader::Client { source, destination }) => {
-                Some(Ends { client: source, server: Some(destination) })
+                Some(Ends { client: source, server: Some(destination), real: true })
             }
             Ok(ProxyHeader::Itself) => Some(own),
             Err(error) => {
@@ -132,7 +130,7 @@ impl Gate {
 
     fn standing(
         &self,
-        client: TcpStream,
+        client: Side,
         connected: Connected,
         served: &ServedPool,
         listener: &ServedTcp,
@@ -146,7 +144,7 @@ impl Gate {
         // Who has completed TCP's handshake is at that address.
         let note = flow.note(&decision, &served.policy, &served.pool, Origin::Application, now.now);
         self.served(served, backend, &decision, note, retries, (arrived, now));
-        let sides = Arc::new(Sides { client: Side::Tcp(client), backend: stream });
+        let sides = Arc::new(Sides { client, backend: stream });
         let moved = Arc::<Moved>::default();
         let asked_after =
             listener.options.keepalive.map(|silence| AskedAfter { sides: Arc::clone(&sides), silence });
@@ -170,7 +168,7 @@ impl Gate {
 }
 
 /// The pool of a connection.
-async fn route(listener: &ServedTcp, first: &mut FirstBytes, client: &mut TcpStream) -> Option<PoolIndex> {
+async fn route(listener: &ServedTcp, first: &mut FirstBytes, client: &mut Side) -> Option<PoolIndex> {
     if listener.routes.is_empty() {
         return listener.pool;
     }
@@ -180,12 +178,7 @@ async fn route(listener: &ServedTcp, first: &mut FirstBytes, client: &mut TcpStr
 }
 
 /// What tells the client apart: the name that it gives itself, where the pool looks at that; else its address.
-async fn flow(
-    served: &ServedPool,
-    ends: &Ends,
-    first: &mut FirstBytes,
-    client: &mut TcpStream,
-) -> Option<Flow> {
+async fn flow(served: &ServedPool, ends: &Ends, first: &mut FirstBytes, client: &mut Side) -> Option<Flow> {
     let (flows, seed) = (served.flows.as_ref()?, served.pool.seed());
     if let Some(of) = flows.name
         && let Some(name) = Box::pin(first.name(client, of)).await
@@ -195,15 +188,17 @@ async fn flow(
     Some(flows.by_address(ends.client.ip(), seed))
 }
 
-/// Tells the backend who the client is, where it is to know, and what the client has said already.
+/// Tells the backend who the client is, where it is to know, and what the client has said already. `both` are the
+/// addresses of the client and of what it has connected to, where they have any.
 async fn greet(
     connected: &mut Connected,
     served: &ServedPool,
-    (client, server): (SocketAddr, impl Fn() -> Option<SocketAddr>),
+    both: impl Fn() -> Option<(SocketAddr, SocketAddr)>,
     first: &[u8],
 ) -> Option<()> {
-    let mut greeting = match served.proxy_protocol {
-        Some(version) => proxy_header(version, client, server()?),
+    let mut greeting = match served.proxy_protocol.map(|version| (version, both())) {
+        Some((version, Some((client, server)))) => proxy_header(version, client, server),
+        Some((version, None)) => proxy_header_of_nobody(version),
         None => Vec::new(),
     };
     greeting.extend_from_slice(first);

@@ -1,6 +1,5 @@
 //! A listener that is bound: what a reload can change of it, and what it cannot.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -13,9 +12,9 @@ use crate::config::checked::{self, ClientPrefix, Layer4, Listener, RequestBuffer
 use crate::limits::{ClientConnections, PerClient, Prefix};
 use crate::listen::{
     Bounds, Budget, Buffers, Door, Files, Gathering, HeadLimits, Http2Bounds, ListenerTls, Page, Pages,
-    Protocols, Slowest,
+    Protocols, Slowest, SocketFile,
 };
-use crate::names::ListenerName;
+use crate::names::{ListenAddress, ListenerName};
 use crate::tls::{ClientAuth, TicketKeys, TlsError, server_config};
 
 /// A listener that is bound.
@@ -23,7 +22,9 @@ use crate::tls::{ClientAuth, TicketKeys, TlsError, server_config};
 pub(crate) struct BoundListener {
     pub(crate) name: ListenerName,
     /// As the configuration has it; the port may be 0.
-    pub(crate) address: SocketAddr,
+    pub(crate) address: ListenAddress,
+    /// The file of its socket, where it has one.
+    file: Option<Arc<SocketFile>>,
     /// How many connections a client may have.
     clients: Arc<ClientConnections>,
     /// What its door goes by; `None`: layer 4 has no door, and goes by the snapshot.
@@ -66,7 +67,7 @@ struct BoundDoor {
 
 impl BoundListener {
     /// A listener whose door has begun with these tickets.
-    pub(crate) fn new<A>(door: &Door<A>, address: SocketAddr, tickets: Tickets) -> Self
+    pub(crate) fn new<A>(door: &Door<A>, address: ListenAddress, tickets: Tickets) -> Self
     where
         A: HttpServerApp + Send + Sync + 'static,
     {
@@ -79,6 +80,7 @@ impl BoundListener {
         Self {
             name,
             address,
+            file: None,
             clients,
             door: Some(BoundDoor { bounds, buffers, pages, protocols, tickets: Mutex::new(tickets) }),
             speaks: Speaks::Http,
@@ -88,11 +90,16 @@ impl BoundListener {
     /// A listener of layer 4.
     pub(crate) fn without_door(
         name: ListenerName,
-        address: SocketAddr,
+        address: ListenAddress,
         speaks: Speaks,
         clients: Arc<ClientConnections>,
     ) -> Self {
-        Self { name, address, clients, door: None, speaks }
+        Self { name, address, file: None, clients, door: None, speaks }
+    }
+
+    /// The same, at a socket that has this file.
+    pub(crate) fn with_file(self, file: Option<Arc<SocketFile>>) -> Self {
+        Self { file, ..self }
     }
 
     /// What its door would speak by another configuration, if it has one. Changes nothing.
@@ -127,6 +134,9 @@ impl BoundListener {
     /// Goes by the configuration from the next connection on.
     pub(super) fn follow(&self, listener: &Listener, next: Option<(Protocols, Tickets)>) {
         self.clients.follow(per_client(listener));
+        if let Some(file) = &self.file {
+            file.follow(listener.socket_mode);
+        }
         let (Some(door), Some((protocols, tickets))) = (&self.door, next) else { return };
         door.bounds.store(Arc::new(bounds(listener)));
         door.buffers.store(buffers(listener));

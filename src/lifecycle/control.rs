@@ -24,7 +24,7 @@ use crate::clock::Now;
 use crate::config::checked::{Backend, BackendState, Listener, Pool, Secret};
 use crate::config::{self, Checked};
 use crate::discovery::Spec;
-use crate::names::{BackendId, ListenerName, PoolName};
+use crate::names::{BackendId, ListenAddress, ListenerName, PoolName};
 use crate::pool::{Cause, Health};
 use crate::snapshot::{Current, Logs, Secrets, Snapshot, discovered};
 use crate::store::Keeper;
@@ -134,8 +134,8 @@ impl Control {
     }
 
     /// The address of a bound listener, as the configuration has it.
-    pub(crate) fn address(&self, listener: &ListenerName) -> Option<SocketAddr> {
-        self.listeners.iter().find(|bound| bound.name == *listener).map(|bound| bound.address)
+    pub(crate) fn address(&self, listener: &ListenerName) -> Option<ListenAddress> {
+        self.listeners.iter().find(|bound| bound.name == *listener).map(|bound| bound.address.clone())
     }
 
     /// The file that it reloads from.

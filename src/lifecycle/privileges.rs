@@ -6,6 +6,8 @@ use std::path::Path;
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid, setgid, setgroups, setuid};
 
+use crate::listen::SocketFile;
+
 /// Root could not be given up. Nothing is served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,6 +31,16 @@ pub enum PrivilegesError {
         /// What the system said.
         source: io::Error,
     },
+    /// The file of a socket cannot be handed over.
+    #[error("cannot hand unix:{path} over to `{user}`: {source}")]
+    Socket {
+        /// Where it is.
+        path: String,
+        /// To whom.
+        user: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The system refused, or root could be had back.
     #[error("cannot become `{user}`: {source}")]
     System {
@@ -40,14 +52,15 @@ pub enum PrivilegesError {
 }
 
 /// Becomes `user` in `group` (its own, if none is named), for good and in all threads. Does nothing where it is that user
-/// already, as in a process that an earlier one has started.
+/// already, as in a process that an earlier one has started. The state folder and `files`, those of sockets, become that user's.
 ///
 /// # Errors
 /// It could not; the caller must not go on.
-pub(crate) fn give_up_root(
+pub(crate) fn give_up_root<'f>(
     user: Option<&str>,
     group: Option<&str>,
     state_dir: &Path,
+    files: impl Iterator<Item = &'f SocketFile>,
 ) -> Result<(), PrivilegesError> {
     let Some(name) = user else {
         if geteuid().is_root() {
@@ -67,6 +80,13 @@ pub(crate) fn give_up_root(
     }
     hand_over(state_dir, found.uid, gid)
         .map_err(|source| PrivilegesError::StateFolder { user: name.to_owned(), source })?;
+    for file in files {
+        file.give_to(found.uid.as_raw(), gid.as_raw()).map_err(|source| PrivilegesError::Socket {
+            path: file.path().display().to_string(),
+            user: name.to_owned(),
+            source,
+        })?;
+    }
     become_user(found.uid, gid)
         .map_err(|source| PrivilegesError::System { user: name.to_owned(), source })?;
     log::info!("root is given up: running as {name}");

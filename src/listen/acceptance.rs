@@ -41,6 +41,11 @@ impl Acceptance {
         self.keeps.load(Ordering::Relaxed)
     }
 
+    /// Whether another process accepts in this one's place.
+    pub fn is_paused(&self) -> bool {
+        *self.accepting.borrow() == Accepting::Paused
+    }
+
     /// Hears of changes.
     pub fn subscribe(&self) -> watch::Receiver<Accepting> {
         self.accepting.subscribe()

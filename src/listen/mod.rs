@@ -43,7 +43,7 @@ mod transport;
 mod unix;
 mod welcome;
 
-pub(crate) use accept::{accept, on_own_thread};
+pub(crate) use accept::{Incoming, accept, on_own_thread};
 pub use acceptance::{Acceptance, Accepting};
 pub use bind::{BindError, bind, bind_udp};
 pub use body_clock::BodyClock;
@@ -60,7 +60,8 @@ pub use pages::{Page, Pages};
 pub(crate) use passage::{CarriedSession, Passage, SessionRecord, Word};
 pub use protocols::{ListenerTls, Protocols};
 pub use proxy_protocol::{
-    ProxyHeader, ProxyHeaderError, ProxyVersion, proxy_header, proxy_header_in, read_proxy_header,
+    Peek, ProxyHeader, ProxyHeaderError, ProxyVersion, proxy_header, proxy_header_in, proxy_header_of_nobody,
+    read_proxy_header,
 };
 pub use service::HttpListeners;
-pub use unix::bind_unix;
+pub use unix::{SocketFile, bind_unix};

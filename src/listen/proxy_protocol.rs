@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ppp::{v1, v2};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -50,24 +50,36 @@ pub enum ProxyHeaderError {
     Broken(#[from] std::io::Error),
 }
 
+/// A connection whose next bytes can be looked at before they are taken.
+pub trait Peek: AsyncRead + Unpin {
+    /// Waits for bytes, and copies what fits; how many it were. 0: there will be none.
+    fn peek(&self, room: &mut [u8]) -> impl Future<Output = std::io::Result<usize>> + Send;
+}
+
+impl Peek for TcpStream {
+    fn peek(&self, room: &mut [u8]) -> impl Future<Output = std::io::Result<usize>> + Send {
+        Self::peek(self, room)
+    }
+}
+
 /// Reads the header, and nothing beyond it.
 ///
 /// # Errors
 /// There is none, or it does not come in time: the connection is to be closed.
 pub async fn read_proxy_header(
-    tcp: &mut TcpStream,
+    stream: &mut impl Peek,
     limit: Duration,
 ) -> Result<ProxyHeader, ProxyHeaderError> {
-    timeout(limit, read(tcp)).await.unwrap_or(Err(ProxyHeaderError::TimedOut))
+    timeout(limit, read(stream)).await.unwrap_or(Err(ProxyHeaderError::TimedOut))
 }
 
-async fn read(tcp: &mut TcpStream) -> Result<ProxyHeader, ProxyHeaderError> {
+async fn read(stream: &mut impl Peek) -> Result<ProxyHeader, ProxyHeaderError> {
     let mut header = Vec::with_capacity(MAX_V1);
     let mut seen = [0; MAX_V2];
     loop {
         // Looked at before it is taken, so that no byte of what follows is.
         let room = seen.get_mut(header.len()..).ok_or(ProxyHeaderError::None)?;
-        let peeked = tcp.peek(room).await?;
+        let peeked = stream.peek(room).await?;
         if peeked == 0 {
             return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
         }
@@ -79,7 +91,7 @@ async fn read(tcp: &mut TcpStream) -> Result<ProxyHeader, ProxyHeaderError> {
         };
         let from = header.len();
         header.resize(end, 0);
-        tcp.read_exact(header.get_mut(from..).unwrap_or_default()).await?;
+        stream.read_exact(header.get_mut(from..).unwrap_or_default()).await?;
         if let Step::Whole(_) = step {
             return parse(&header).ok_or(ProxyHeaderError::None);
         }
@@ -197,6 +209,15 @@ pub fn proxy_header(version: ProxyVersion, source: SocketAddr, destination: Sock
     }
 }
 
+/// The header for a client that has no address, as one at a socket in the file system: the receiver goes on with what it
+/// knows of the connection itself (specification, sections 2.1, `UNKNOWN`, and 2.2, `LOCAL`).
+pub fn proxy_header_of_nobody(version: ProxyVersion) -> Vec<u8> {
+    match version {
+        ProxyVersion::V1 => b"PROXY UNKNOWN\r\n".to_vec(),
+        ProxyVersion::V2 => [v2::PROTOCOL_PREFIX, &[0x20, 0, 0, 0]].concat(),
+    }
+}
+
 /// Both addresses in one family, as the header has it.
 fn same_family(one: SocketAddr, two: SocketAddr) -> (SocketAddr, SocketAddr) {
     let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -302,6 +323,9 @@ mod tests {
     fn a_proxy_may_speak_for_itself() {
         let local = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\0\0";
         let unix = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x31\0\xD8"[..], &[b'x'; 216]].concat();
+        for version in [ProxyVersion::V1, ProxyVersion::V2] {
+            assert_eq!(parse(&proxy_header_of_nobody(version)), Some(ProxyHeader::Itself));
+        }
         for header in [&b"PROXY UNKNOWN\r\n"[..], b"PROXY UNKNOWN fe80::1 x\r\n", local, &unix] {
             assert_eq!(step(header), Step::Whole(header.len()));
             assert_eq!(parse(header), Some(ProxyHeader::Itself), "{}", header.escape_ascii());

@@ -1,6 +1,6 @@
 //! The service that accepts on all HTTP listeners: one service, because Pingora's threads are per service.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -71,7 +71,7 @@ async fn accept<A: HttpServerApp + Send + Sync + 'static>(
     door: Arc<Door<A>>,
     shutdown: ShutdownWatch,
 ) {
-    let start = |tcp, _, slot| {
+    let start = |tcp: TcpStream, _, slot| {
         let (door, shutdown) = (Arc::clone(&door), shutdown.clone());
         on_own_thread(tcp, async move |tcp| {
             let _slot = slot;

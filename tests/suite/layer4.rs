@@ -363,7 +363,7 @@ fn a_trusted_proxy_in_front_says_who_the_client_is_and_nobody_else_does() {
 }
 
 /// The first message of a TLS client, as rustls writes it.
-fn client_hello(server_name: &str, alpn: &[&str]) -> Vec<u8> {
+pub(crate) fn client_hello(server_name: &str, alpn: &[&str]) -> Vec<u8> {
     let roots = rustls::RootCertStore::empty();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config =

@@ -46,11 +46,16 @@ impl Program {
 
     /// Starts it as root, to become this user, to whom its folder belongs.
     pub(crate) fn start_as(apps: &[App], user: &str) -> Self {
+        Self::start_as_with(apps, user, |text| text)
+    }
+
+    /// The same, with this done to its configuration.
+    pub(crate) fn start_as_with(apps: &[App], user: &str, change: impl Fn(String) -> String) -> Self {
         let (folder, port) = (tempfile::tempdir().unwrap(), Port::reserve());
         let ids = User::from_name(user).unwrap().unwrap();
         std::os::unix::fs::chown(folder.path(), Some(ids.uid.as_raw()), Some(ids.gid.as_raw())).unwrap();
         let text = text(port.address(), apps, "").replace("threads: 2", &format!("threads: 2, user: {user}"));
-        Self::run_in(folder, &[], port, &text)
+        Self::run_in(folder, &[], port, &change(text))
     }
 
     /// Starts it with a configuration that listens at that port.

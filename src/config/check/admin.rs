@@ -1,18 +1,17 @@
 //! The admin API: nobody but the owner of this machine reaches it without a token.
 
-use std::path::PathBuf;
-
 use zeroize::Zeroizing;
 
 use super::listeners::collide;
 use super::{Surroundings, secrets};
-use crate::config::checked::{Admin, AdminListen, Layer4, Listener, Secret};
+use crate::config::checked::{Admin, Layer4, Listener, Secret};
 use crate::config::model;
 use crate::config::network;
 use crate::config::network::MAX_SOCKET_PATH;
 use crate::config::read::Spanned;
 use crate::config::report::{Code, Place};
 use crate::config::text::FilePath;
+use crate::names::ListenAddress;
 
 /// Characters that a token has at least: 128 bits even where it is written in hex.
 const MIN_TOKEN: usize = 32;
@@ -33,8 +32,8 @@ pub(super) fn admin(
     };
     let listen = listen?;
     let is_local = match &listen {
-        AdminListen::Tcp(address) => address.ip().to_canonical().is_loopback(),
-        AdminListen::Unix(_) => true,
+        ListenAddress::Ip(address) => address.ip().to_canonical().is_loopback(),
+        ListenAddress::Unix(_) => true,
     };
     if !is_local && token.is_none() {
         let message = format!("`{listen}` can be reached from elsewhere, and there is no `token_file`");
@@ -54,24 +53,19 @@ pub(super) fn admin(
 }
 
 fn listen(
-    listen: AdminListen,
+    listen: ListenAddress,
     place: &Place,
     listeners: &[Listener],
     around: &Surroundings<'_>,
-) -> Option<AdminListen> {
+) -> Option<ListenAddress> {
     match listen {
-        AdminListen::Tcp(address) => {
-            if let Some(other) = listeners.iter().find(|listener| {
-                !matches!(listener.layer4, Some(Layer4::Udp(_))) && collide(listener.address, address)
-            }) {
-                let message = format!("`{address}` is taken by listener `{}`", other.name);
-                around.error(Code::Duplicate, place, message, "give one of them another port");
-                return None;
-            }
-            Some(AdminListen::Tcp(address))
+        ListenAddress::Ip(address) => {
+            let listen = ListenAddress::Ip(address);
+            free(&listen, listeners, place, "give one of them another port", around)?;
+            Some(listen)
         }
-        AdminListen::Unix(path) => {
-            let path: PathBuf = around.path(&FilePath(path));
+        ListenAddress::Unix(path) => {
+            let path = around.path(&FilePath(path.to_path_buf()));
             let length = path.as_os_str().len();
             if length > MAX_SOCKET_PATH {
                 let message = format!("the socket's path is too long: {length} bytes from the root");
@@ -81,9 +75,28 @@ fn listen(
                 around.error(Code::OutOfRange, place, message, help);
                 return None;
             }
-            Some(AdminListen::Unix(path))
+            let listen = ListenAddress::Unix(path.into());
+            free(&listen, listeners, place, "give one of them another path", around)?;
+            Some(listen)
         }
     }
+}
+
+/// Whether no listener is in the way.
+fn free(
+    listen: &ListenAddress,
+    listeners: &[Listener],
+    place: &Place,
+    help: &str,
+    around: &Surroundings<'_>,
+) -> Option<()> {
+    let in_the_way = |listener: &&Listener| {
+        !matches!(listener.layer4, Some(Layer4::Udp(_))) && collide(&listener.address, listen)
+    };
+    let Some(other) = listeners.iter().find(in_the_way) else { return Some(()) };
+    let message = format!("`{listen}` is taken by listener `{}`", other.name);
+    around.error(Code::Duplicate, place, message, help);
+    None
 }
 
 fn token(file: &FilePath, place: &Place, around: &Surroundings<'_>) -> Option<Secret> {

@@ -7,11 +7,13 @@ use super::{Surroundings, udp};
 use crate::config::checked::{Clients, ConnectsFrom, Layer4, Tcp, TlsRoute, Transport};
 use crate::config::collections::Named;
 use crate::config::model;
+use crate::config::network::ListenAt;
 use crate::config::patterns::HostPattern;
 use crate::config::read::Spanned;
 use crate::config::report::{Code, Place};
 use crate::config::text::{Name, Text};
 use crate::config::words::{Protocol, Word};
+use crate::names::ListenAddress;
 
 /// The pools that listeners of layer 4 use.
 #[derive(Debug, Default)]
@@ -185,6 +187,7 @@ pub(super) fn listener(
     around: &Surroundings<'_>,
 ) -> Option<Option<Layer4>> {
     let Word(protocol) = listener.protocol.get()?;
+    socket(listener, *protocol, around);
     match protocol {
         Protocol::Http => {
             const NEEDS_TCP: &str = "remove it, or write `protocol: tcp`";
@@ -208,6 +211,24 @@ pub(super) fn listener(
             refuse(keys, "means nothing with `protocol: udp`", around);
             udp::udp(listener, pools, around).map(Some)
         }
+    }
+}
+
+/// Sockets in the file system are for TCP alone, and what is said of their files for them.
+fn socket(listener: &model::Listener, protocol: Protocol, around: &Surroundings<'_>) {
+    let Some(ListenAt(address)) = listener.address.get() else { return };
+    match address {
+        ListenAddress::Ip(_) => {
+            let help = "remove it, or write `address: unix:PATH`";
+            refuse([key(&listener.socket_mode, help)], "means nothing at an IP address", around);
+        }
+        ListenAddress::Unix(_) if protocol != Protocol::Tcp => {
+            let message =
+                format!("`{address}`: only listeners with `protocol: tcp` can listen on a Unix socket");
+            let help = "write IP address and port, such as 127.0.0.1:8080, or `protocol: tcp`";
+            around.error(Code::NotSupported, &listener.address.place, message, help);
+        }
+        ListenAddress::Unix(_) => {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! Listeners: names and addresses that do not collide, routes that lead somewhere and can match.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -8,12 +8,12 @@ use super::{Surroundings, all, count, layer4, routes, size};
 use crate::config::checked::{AccessLog, ClientPrefix, Listener, ListenerLimits, ListenerTimeouts};
 use crate::config::collections::Named;
 use crate::config::model;
-use crate::config::network::{Address, Network};
+use crate::config::network::{ListenAt, Network};
 use crate::config::read::Spanned;
 use crate::config::report::{Code, Place};
 use crate::config::units::Bytes;
 use crate::config::words::{Protocol, Word};
-use crate::names::ListenerName;
+use crate::names::{ListenAddress, ListenerName};
 
 /// Checks all listeners, and that each pool is used by one of them.
 pub(super) fn listeners(
@@ -41,22 +41,24 @@ pub(super) fn listeners(
 }
 
 /// Two listeners cannot have one address, nor one of them all addresses of the other's port.
-fn addresses<'m>(addresses: impl Iterator<Item = &'m Spanned<Address>>, around: &Surroundings<'_>) {
-    let mut taken: Vec<(SocketAddr, &Place)> = Vec::new();
+fn addresses<'m>(addresses: impl Iterator<Item = &'m Spanned<ListenAt>>, around: &Surroundings<'_>) {
+    let mut taken: Vec<(&ListenAddress, &Place)> = Vec::new();
     for spanned in addresses {
-        let Some(Address(address)) = spanned.get() else { continue };
-        let first = taken.iter().find(|(first, _)| collide(*first, *address));
+        let Some(ListenAt(address)) = spanned.get() else { continue };
+        let first = taken.iter().find(|(first, _)| collide(first, address));
         if let Some((first, place)) = first {
             let message = format!("`{address}` is taken by the listener on `{first}`");
-            let help = format!("give one of them another port; the first is on line {}", place.line);
+            let other = if address.ip().is_some() { "port" } else { "path" };
+            let help = format!("give one of them another {other}; the first is on line {}", place.line);
             around.error(Code::Duplicate, &spanned.place, message, help);
         }
-        taken.push((*address, &spanned.place));
+        taken.push((address, &spanned.place));
     }
 }
 
 /// Whether two sockets cannot listen beside each other.
-pub(super) fn collide(one: SocketAddr, two: SocketAddr) -> bool {
+pub(super) fn collide(one: &ListenAddress, two: &ListenAddress) -> bool {
+    let (Some(one), Some(two)) = (one.ip(), two.ip()) else { return one == two };
     // Port 0 is a fresh port each time. `[::]` takes IPv4 too, as Linux has it by default.
     let covers = |ip: IpAddr, other: IpAddr| ip.is_unspecified() && (ip.is_ipv6() || other.is_ipv4());
     let (first, second) = (one.ip(), two.ip());
@@ -107,6 +109,7 @@ fn listener(
         name,
         protocol,
         address,
+        socket_mode,
         tls,
         http2,
         proxy_protocol,
@@ -143,6 +146,7 @@ fn listener(
     Some(Listener {
         name: ListenerName::new(&name.value?.0),
         address: address.value?.0,
+        socket_mode: socket_mode.value?.0,
         tls: tls?,
         http2: http2?,
         proxy_protocol: proxy_protocol?,

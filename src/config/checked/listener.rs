@@ -1,12 +1,11 @@
 //! Where clients arrive.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::{AccessLog, Buffer, ClientPrefix, Compression, ErrorPage, Headers, Layer4, RequestLimit, Route};
-use crate::names::ListenerName;
+use crate::names::{ListenAddress, ListenerName};
 use crate::tls::ServerSettings;
 
 /// An address that is accepted on.
@@ -15,7 +14,9 @@ pub struct Listener {
     /// Its name in log and metrics.
     pub name: ListenerName,
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: ListenAddress,
+    /// Who may connect, where that is a socket in the file system: the bits of its file. Default 0600.
+    pub socket_mode: u32,
     /// TLS, unless it speaks cleartext.
     pub tls: Option<ListenerTls>,
     /// HTTP/2.

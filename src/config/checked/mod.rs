@@ -46,7 +46,7 @@ pub use self::pool::{
 pub use self::pool_tls::{HttpVersion, PoolTls};
 pub use self::quic::ConnectionIdForm;
 pub use self::route::{HostPattern, Matcher, MediaRange, PathPattern, Pattern, Route, ValueTest};
-pub use self::server::{Admin, AdminListen, Server};
+pub use self::server::{Admin, Server};
 pub use self::telemetry::Otlp;
 pub use self::waiting_room::WaitingRoom;
 pub use super::changes::{BackendFile, Discovery, Dns, DnsRecord, Drain, Removal};

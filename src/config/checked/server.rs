@@ -1,10 +1,10 @@
 //! The server itself and its admin API.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Secret;
+use crate::names::ListenAddress;
 
 /// Pingora's own server settings, under their own names. Defaults differ from Pingora's where safety asks.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,27 +37,9 @@ pub struct Server {
 #[derive(Clone, Debug)]
 pub struct Admin {
     /// Where it listens. Default 127.0.0.1:9900.
-    pub listen: AdminListen,
+    pub listen: ListenAddress,
     /// What callers must present, if anything.
     pub token: Option<Secret>,
     /// Whether the dashboard is there. Default false.
     pub dashboard: bool,
-}
-
-/// Where the admin API listens.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum AdminListen {
-    /// IP address and port.
-    Tcp(SocketAddr),
-    /// A socket in the file system, mode 0600.
-    Unix(PathBuf),
-}
-
-impl std::fmt::Display for AdminListen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }

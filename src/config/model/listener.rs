@@ -5,7 +5,7 @@ use super::{
     TlsRoute, Udp,
 };
 use crate::config::collections::Keyed;
-use crate::config::network::{Address, Network, StatusClass};
+use crate::config::network::{ListenAt, Network, SocketMode, StatusClass};
 use crate::config::read::{Spanned, keys};
 use crate::config::text::{FilePath, Name};
 use crate::config::units::{Bytes, Time, Whole};
@@ -18,8 +18,12 @@ keys! {
         name: Name,
         /// What is spoken here: `http`, or any protocol over `tcp` or `udp`.
         protocol: Word<Protocol> = "http",
-        /// IP address and port to listen on, such as `0.0.0.0:8080` or `[::]:8080`.
-        address: Address,
+        /// IP address and port to listen on, such as `0.0.0.0:8080` or `[::]:8080`; for `tcp` also a socket in the file system, such
+        /// as `unix:/run/steadfast/db.sock`. A client there counts as `127.0.0.1`.
+        address: ListenAt,
+        /// For a socket in the file system: who may connect, as the octal mode of its file: `0600` the user that Steadfast
+        /// runs as, `0660` its group, too, `0666` everybody.
+        socket_mode: SocketMode = "\"0600\"",
         /// Encrypts what is spoken here; null: cleartext.
         tls: Option<ListenerTls> = "null",
         /// Bounds of HTTP/2, and whether it is spoken in cleartext.

@@ -7,11 +7,11 @@ mod rdp;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 pub(super) use client_hello::client_hello;
 
+use super::side::Side;
 use crate::affinity::ClientName;
 
 /// Bytes that are looked at: a ClientHello of 16 KiB, and the heads of its records.
@@ -48,11 +48,7 @@ impl FirstBytes {
     }
 
     /// Reads until it can be said whether it is what is looked for. Who is silent, too slow or too long is not.
-    pub(super) async fn look<T>(
-        &mut self,
-        client: &mut TcpStream,
-        parse: impl Fn(&[u8]) -> Seen<T>,
-    ) -> Option<T> {
+    pub(super) async fn look<T>(&mut self, client: &mut Side, parse: impl Fn(&[u8]) -> Seen<T>) -> Option<T> {
         loop {
             match parse(&self.bytes) {
                 Seen::Is(found) => return Some(found),
@@ -64,7 +60,7 @@ impl FirstBytes {
     }
 
     /// The name that a client gives itself.
-    pub(super) async fn name(&mut self, client: &mut TcpStream, of: ClientName) -> Option<Vec<u8>> {
+    pub(super) async fn name(&mut self, client: &mut Side, of: ClientName) -> Option<Vec<u8>> {
         match of {
             ClientName::TlsServerName => self.look(client, client_hello).await?.server_name,
             ClientName::RdpCookie => self.look(client, rdp::cookie).await,
@@ -72,7 +68,7 @@ impl FirstBytes {
         }
     }
 
-    async fn read(&mut self, client: &mut TcpStream, needed: usize) -> Option<()> {
+    async fn read(&mut self, client: &mut Side, needed: usize) -> Option<()> {
         let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + self.limit);
         self.bytes.reserve(needed.saturating_sub(self.bytes.len()));
         while self.bytes.len() < needed {
@@ -133,15 +129,15 @@ impl<'b> Reader<'b> {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt as _;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::client_hello::tests::hello;
     use super::*;
 
-    async fn pair() -> (TcpStream, TcpStream) {
+    async fn pair() -> (TcpStream, Side) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (near, listener.accept().await.unwrap().0)
+        (near, Side::Tcp(listener.accept().await.unwrap().0))
     }
 
     const PATIENCE: Duration = Duration::from_secs(20);

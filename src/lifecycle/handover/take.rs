@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::exchange::Exchange;
@@ -144,16 +145,16 @@ impl Inheritance {
         }
     }
 
-    /// Says that this process accepts, takes the sessions of UDP, and stays with the old one, on a thread of its own, until that
-    /// has finished.
-    pub(crate) fn ready(mut self, listeners: Vec<Arc<ListenerFacts>>) {
+    /// Says that this process accepts, takes the sessions of UDP, and stays with the old one, on a thread of its own, which
+    /// lasts until that has finished.
+    pub(crate) fn ready(mut self, listeners: Vec<Arc<ListenerFacts>>) -> Option<JoinHandle<()>> {
         // Whatever ends it lets them read.
         let mut arrivals = Arrivals::new(listeners);
-        let Some(exchange) = self.exchange.take() else { return };
+        let exchange = self.exchange.take()?;
         let ready = Ready { took: std::mem::take(&mut self.took), takes_udp: true };
         if let Err(error) = self.wire.send_json(Kind::Ready, &ready) {
             log::warn!("the process before was lost: {error}");
-            return;
+            return None;
         }
         let run = move || {
             if let Err(HandoverError::Garbled(what)) = self.stay(&exchange, &mut arrivals) {
@@ -161,9 +162,11 @@ impl Inheritance {
             }
             log::info!("the process before has finished");
         };
-        if let Err(error) = std::thread::Builder::new().name("inherit".to_owned()).spawn(run) {
+        let thread = std::thread::Builder::new().name("inherit".to_owned()).spawn(run);
+        let unheard = |error: &std::io::Error| {
             log::warn!("no thread to hear what the process before still learns: {error}");
-        }
+        };
+        thread.inspect_err(unheard).ok()
     }
 
     /// Takes what the old process still has, and hears what it learns, until it is gone.
