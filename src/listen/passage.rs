@@ -73,8 +73,16 @@ pub(crate) enum Word {
 /// The way to the lanes of one listener.
 #[derive(Debug, Default)]
 pub(crate) struct Passage {
-    lanes: Vec<(UnboundedSender<Word>, Mutex<Option<UnboundedReceiver<Word>>>)>,
+    lanes: Vec<Ear>,
     awaits: bool,
+}
+
+/// Where one lane is told.
+#[derive(Debug)]
+struct Ear {
+    tell: UnboundedSender<Word>,
+    /// Until the lane has taken it.
+    told: Mutex<Option<UnboundedReceiver<Word>>>,
 }
 
 impl Passage {
@@ -82,7 +90,7 @@ impl Passage {
     pub(crate) fn new(lanes: usize, awaits: bool) -> Self {
         let lane = |_| {
             let (tell, told) = unbounded_channel();
-            (tell, Mutex::new(Some(told)))
+            Ear { tell, told: Mutex::new(Some(told)) }
         };
         Self { lanes: (0..lanes).map(lane).collect(), awaits }
     }
@@ -94,24 +102,24 @@ impl Passage {
 
     /// What a lane is told, from the beginning; for the lane itself, once.
     pub(crate) fn words(&self, lane: usize) -> Option<UnboundedReceiver<Word>> {
-        self.lanes.get(lane)?.1.lock().take()
+        self.lanes.get(lane)?.told.lock().take()
     }
 
     /// A session for one of the lanes. Where that does not run, it ends here.
     pub(crate) fn adopt(&self, session: CarriedSession) {
-        if let Some((lane, _)) = self.lanes.get(session.record.lane) {
-            let _ = lane.send(Word::Adopt(Box::new(session)));
+        if let Some(lane) = self.lanes.get(session.record.lane) {
+            let _ = lane.tell.send(Word::Adopt(Box::new(session)));
         }
     }
 
     /// Lets the lanes read.
     pub(crate) fn complete(&self) {
-        self.lanes.iter().for_each(|(lane, _)| _ = lane.send(Word::Complete));
+        self.lanes.iter().for_each(|lane| _ = lane.tell.send(Word::Complete));
     }
 
     /// Lets the lanes send away their sessions.
     pub(crate) fn leave(&self, to: &mpsc::Sender<CarriedSession>) {
         // A lane that does not run any more keeps nothing of it.
-        self.lanes.iter().for_each(|(lane, _)| _ = lane.send(Word::Leave(to.clone())));
+        self.lanes.iter().for_each(|lane| _ = lane.tell.send(Word::Leave(to.clone())));
     }
 }
