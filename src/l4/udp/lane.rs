@@ -14,6 +14,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::batch::{self, Batch, Datagrams, Origin, is_full};
+use super::early::Early;
 use super::relay::{self, keep};
 use super::session::{Kept, Session};
 use super::sessions::{Key, Sessions};
@@ -40,6 +41,8 @@ pub(super) struct Lane {
     /// Whether clients may have written to any of several addresses.
     any: bool,
     pub(super) sessions: RefCell<Sessions>,
+    /// Where datagrams without a session wait while sessions still come from another process.
+    pub(super) early: RefCell<Option<Early>>,
     batch: Rc<RefCell<Batch>>,
 }
 
@@ -65,6 +68,7 @@ impl Lane {
             state,
             any: local.ip().is_unspecified(),
             sessions: RefCell::default(),
+            early: RefCell::default(),
             batch,
         })
     }
@@ -95,8 +99,8 @@ impl Lane {
             tokio::select! {
                 () = asked => {}
                 word = travel.word() => travel.follow(word, &self).await,
-                // Another process reads it while this one pauses, or until what that has is here.
-                readable = self.socket.readable(), if accepting != Accepting::Paused && !travel.awaits() => {
+                // Another process reads it while this one pauses, or until that one has.
+                readable = self.socket.readable(), if accepting != Accepting::Paused && travel.reads() => {
                     if let Err(error) = readable {
                         return log::error!("{}: cannot receive: {error}", self.gate.facts.name);
                     }
@@ -165,7 +169,7 @@ impl Lane {
         }
     }
 
-    fn arrived(
+    pub(super) fn arrived(
         self: &Rc<Self>,
         key: Key,
         datagrams: Datagrams<'_>,
@@ -178,6 +182,10 @@ impl Lane {
         let session = match known {
             Some(session) => session,
             None => {
+                if let Some(early) = &mut *self.early.borrow_mut() {
+                    counts.over_waiting.fetch_add(early.add(key, datagrams), Ordering::Relaxed);
+                    return;
+                }
                 let begun = newcomers.then(|| self.begin(key, listener.sessions)).flatten();
                 let Some(session) = begun else {
                     counts.homeless.fetch_add(number(datagrams.count()), Ordering::Relaxed);

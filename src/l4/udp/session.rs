@@ -78,7 +78,7 @@ impl Kept {
 
 impl Waiting {
     /// Keeps datagrams; gives how many found no room.
-    fn add(&mut self, datagrams: Datagrams<'_>) -> u64 {
+    pub(super) fn add(&mut self, datagrams: Datagrams<'_>) -> u64 {
         let mut lost = 0;
         for bytes in datagrams.each() {
             let full = self.datagrams.len() >= WAITING || self.bytes + bytes.len() > WAITING_BYTES;
@@ -90,6 +90,15 @@ impl Waiting {
             self.datagrams.push_back(Kept { bytes: bytes.to_vec(), ecn: datagrams.ecn });
         }
         lost
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// All of them, oldest first.
+    pub(super) fn into_datagrams(self) -> impl Iterator<Item = Kept> {
+        self.datagrams.into_iter()
     }
 
     /// Puts one before all others.

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::early::Early;
 use super::lane::Lane;
 use super::relay;
 use super::session::Session;
@@ -17,6 +18,7 @@ use crate::l4::running::Moved;
 use crate::l4::ties::dismisses;
 use crate::listen::{CarriedSession, Slot, Word};
 use crate::names::BackendTag;
+use crate::snapshot::ServedUdp;
 
 /// What a lane hears from whoever hands over, or takes.
 pub(super) struct Travel {
@@ -24,6 +26,8 @@ pub(super) struct Travel {
     words: Option<UnboundedReceiver<Word>>,
     /// Whether another process has sessions that are still to come.
     awaits: bool,
+    /// Whether the other process does not read any more: none of this lane's sessions leaves it before that.
+    reads: bool,
     /// Where those go at once that still come.
     on: Option<mpsc::Sender<CarriedSession>>,
 }
@@ -34,12 +38,12 @@ impl Travel {
         let passage = &lane.gate.facts.passage;
         let words = passage.words(lane.number);
         let awaits = passage.awaits() && words.is_some();
-        Self { words, awaits, on: None }
+        Self { words, awaits, reads: !awaits, on: None }
     }
 
-    /// Whether datagrams have to wait, as their sessions are not here yet.
-    pub(super) fn awaits(&self) -> bool {
-        self.awaits
+    /// Whether this process may read.
+    pub(super) fn reads(&self) -> bool {
+        self.reads
     }
 
     /// The next word.
@@ -57,13 +61,19 @@ impl Travel {
     /// Does what the lane was told.
     pub(super) async fn follow(&mut self, word: Word, lane: &Rc<Lane>) {
         match word {
-            Word::Adopt(session) => match &self.on {
-                Some(on) => lane.send_away(*session, on),
-                None => lane.adopt(*session),
-            },
+            Word::Adopt(session) => {
+                if !std::mem::replace(&mut self.reads, true) {
+                    // Its buffer in the system holds little.
+                    lane.early.replace(Some(Early::default()));
+                }
+                match &self.on {
+                    Some(on) => lane.send_away(*session, on),
+                    None => lane.adopt(*session),
+                }
+            }
             Word::Complete => {
-                self.awaits = false;
-                self.on = None;
+                (self.awaits, self.reads, self.on) = (false, true, None);
+                lane.begin_early();
             }
             Word::Leave(way) => {
                 // Those that have just begun find their backends first.
@@ -151,7 +161,32 @@ impl Lane {
         let task = tokio::task::spawn_local(run).abort_handle();
         stay.tied().runs(task.clone());
         session.is_run_by(task);
+        self.follow_early(key, stay.backend(), listener, now);
         Ok(())
+    }
+
+    /// What was here before its session goes there.
+    fn follow_early(self: &Rc<Self>, key: Key, home: BackendTag, listener: &ServedUdp, now: Now) {
+        // Whoever names the backend that the address leads to is of the same session.
+        let same = key.named.is_none().then_some(Key { named: Some(home), ..key });
+        for key in std::iter::once(key).chain(same) {
+            let waiting = self.early.borrow_mut().as_mut().map(|early| early.take(&key));
+            for kept in waiting.into_iter().flatten() {
+                self.arrived(key, kept.as_datagrams(), listener, false, now);
+            }
+        }
+    }
+
+    /// No session comes any more: those that datagrams wait for begin here.
+    fn begin_early(self: &Rc<Self>) {
+        let Some(early) = self.early.take() else { return };
+        let snapshot = self.gate.current.load();
+        let Some((listener, _)) = served_by(self, &snapshot) else { return };
+        let newcomers = self.gate.facts.acceptance.keeps_connections();
+        let now = Now::read();
+        for (key, kept) in early.into_all() {
+            self.arrived(key, kept.as_datagrams(), listener, newcomers, now);
+        }
     }
 
     /// A place for a session that has one in another process.

@@ -3,7 +3,7 @@
 //! The successor connects to a socket of the old process and gets, in this order: the listening sockets, what differs from
 //! the file at run time with the health of each backend, the session book, and all learned sessions. It starts, accepts on the same
 //! sockets, and says that it is ready; only then does the old process stop accepting. It then sends the sessions of UDP, each with
-//! the socket to its backend ([`udp`]); until they have come, the successor reads no datagram. Until the old one has
+//! the socket to its backend ([`udp`]); until a lane's first one has come, the successor reads nothing there. Until the old one has
 //! finished, both tell each other what they learn ([`exchange`]). Whatever goes wrong before the word "ready"
 //! leaves the old process as it was; and if the successor dies afterwards, while the old one is still finishing,
 //! the old one accepts again.
