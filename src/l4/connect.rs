@@ -5,15 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use rustix::io::Errno;
+use rustix::net::connect as connect_to;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::choose::{admit, settle};
 use super::options;
 use super::side::Side;
 use crate::affinity::{Decision, Flow, Refusal};
-use crate::clock::{Now, Stamp};
+use crate::clock::{Exact, Now, Stamp};
 use crate::health::{self, Knock};
 use crate::names::{BackendAddress, BackendIndex};
 use crate::pool::{Failure, Permit};
@@ -30,6 +33,8 @@ pub(super) struct Connected {
     pub(super) retries: u32,
     /// How long it took to be chosen and connected to.
     pub(super) times: Times,
+    /// Since when it stands.
+    pub(super) stands: Exact,
 }
 
 /// Why there is none.
@@ -66,9 +71,10 @@ pub(super) async fn connect(
         let placed = Stamp::read();
         match open(backend.address(), from, listener, served.connect_timeout).await {
             Ok(stream) => {
-                let (queue, connect) = (placed.since(arrived), Stamp::read().since(placed));
+                let stands = Exact::read();
+                let (queue, connect) = (placed.since(arrived), stands.stamp.since(placed));
                 let times = Times { queue: Some(queue), connect: Some(connect), ..Times::default() };
-                return Ok(Connected { backend: stream, decision, permit, retries, times });
+                return Ok(Connected { backend: stream, decision, permit, retries, times, stands });
             }
             Err(error) => {
                 let ours = health::is_our_shortage(&error);
@@ -104,35 +110,49 @@ async fn open(
             return connected.map(Side::Unix);
         }
     };
-    let connecting = async {
-        match from {
-            Some(from) if from.is_ipv4() == address.is_ipv4() => connect_from(from, address).await,
-            // Nobody has an address of the other family.
-            Some(_) | None => TcpStream::connect(address).await,
-        }
-    };
-    let Ok(connected) = timeout(limit, connecting).await else {
+    // Nobody has an address of the other family.
+    let from = from.filter(|from| from.is_ipv4() == address.is_ipv4());
+    let Ok(connected) = timeout(limit, reach(address, from)).await else {
         return Err(io::ErrorKind::TimedOut.into());
     };
     let stream = connected?;
-    let _ = stream.set_nodelay(true);
     options::set(listener.options, &stream);
     Ok(Side::Tcp(stream))
 }
 
-/// Connects from an address that need not be ours: what is sent back to it must come by here.
-async fn connect_from(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    let options = SockRef::from(&socket);
-    let allowed =
-        if to.is_ipv4() { options.set_ip_transparent_v4(true) } else { options.set_ip_transparent_v6(true) };
+/// Connects, without the calls that most connections can do without.
+async fn reach(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let kind = Type::STREAM.nonblocking();
+    let socket = Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
+    let _ = socket.set_tcp_nodelay(true);
+    if let Some(from) = from {
+        bind_to_client(&socket, from)?;
+    }
+    match connect_to(&socket, &to) {
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let stream = TcpStream::from_std(socket.into())?;
+    if stream.ready(Interest::WRITABLE).await?.is_write_closed()
+        && let Some(error) = stream.take_error()?
+    {
+        return Err(error);
+    }
+    Ok(stream)
+}
+
+/// Has a socket send from an address that need not be ours: what is sent back to it must come by here.
+fn bind_to_client(socket: &Socket, from: IpAddr) -> io::Result<()> {
+    let allowed = match from {
+        IpAddr::V4(_) => socket.set_ip_transparent_v4(true),
+        IpAddr::V6(_) => socket.set_ip_transparent_v6(true),
+    };
     if let Err(error) = allowed {
         static SAID: Once = Once::new();
         SAID.call_once(|| log::error!("`source: client` takes the capability CAP_NET_ADMIN: {error}"));
         return Err(error);
     }
-    socket.bind(SocketAddr::new(from, 0))?;
-    socket.connect(to).await
+    socket.bind(&SocketAddr::new(from, 0).into())
 }
 
 /// Tells the backend's live state; whoever is the first starts the one probe.

@@ -137,20 +137,19 @@ impl Gate {
         flow: Flow,
         Accepted { at, slot, task }: Accepted,
     ) -> Option<Standing> {
-        let Connected { backend: stream, decision, permit, retries, times } = connected;
+        let Connected { backend: stream, decision, permit, retries, times, stands } = connected;
         let backend = served.pool.backend(decision.backend)?;
-        let (now, arrived) = (Exact::read(), at.stamp);
-        backend.live().request_succeeded(now.now);
+        let (now, arrived) = (stands.now, at.stamp);
+        backend.live().request_succeeded(now);
         // Who has completed TCP's handshake is at that address.
-        let note = flow.note(&decision, &served.policy, &served.pool, Origin::Application, now.now);
-        self.served(served, backend, &decision, note, retries, (arrived, now));
+        let note = flow.note(&decision, &served.policy, &served.pool, Origin::Application, now);
+        self.served(served, backend, &decision, note, retries, (arrived, stands));
         let sides = Arc::new(Sides { client, backend: stream });
         let moved = Arc::<Moved>::default();
         let asked_after =
             listener.options.keepalive.map(|silence| AskedAfter { sides: Arc::clone(&sides), silence });
         let (idle, counts) = (listener.idle, Arc::clone(&moved));
-        let _tied =
-            self.ties.enter_connection(served, backend, flow, counts, idle, now.now, task, asked_after);
+        let _tied = self.ties.enter_connection(served, backend, flow, counts, idle, now, task, asked_after);
         let running = Running {
             current: Arc::clone(&self.current),
             pool: served.pool.name().clone(),

@@ -1,12 +1,12 @@
 //! The connections and sessions of UDP that run, and which of them have to end: those on which nothing moves any more, and those of a backend
 //! that may keep none. One look at all of them now and then costs less than a timer for each.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use slab::Slab;
 use tokio::task::AbortHandle;
 
 use super::options::keep_alive;
@@ -24,8 +24,9 @@ const SHARDS: usize = 16;
 
 /// The connections that run.
 pub(crate) struct Ties {
-    shards: [Mutex<BTreeMap<u64, Tie>>; SHARDS],
-    next: AtomicU64,
+    shards: [Mutex<Slab<Tie>>; SHARDS],
+    /// Takes the shards in turns.
+    next: AtomicUsize,
 }
 
 /// One connection.
@@ -79,18 +80,20 @@ enum End {
 /// A connection's place among those that run; given up when dropped.
 pub(super) struct Tied {
     ties: Arc<Ties>,
-    id: u64,
+    shard: usize,
+    key: usize,
 }
 
 impl Drop for Tied {
     fn drop(&mut self) {
-        self.ties.shard(self.id).lock().remove(&self.id);
+        // Its end is outside of the lock.
+        let _tie = self.shard().lock().try_remove(self.key);
     }
 }
 
 impl Default for Ties {
     fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()), next: AtomicU64::new(0) }
+        Self { shards: std::array::from_fn(|_| Mutex::default()), next: AtomicUsize::new(0) }
     }
 }
 
@@ -126,9 +129,9 @@ impl Ties {
     }
 
     fn insert(self: &Arc<Self>, tie: Tie) -> Tied {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        self.shard(id).lock().insert(id, tie);
-        Tied { ties: Arc::clone(self), id }
+        let shard = self.next.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        let key = self.shard(shard).lock().insert(tie);
+        Tied { ties: Arc::clone(self), shard, key }
     }
 
     /// Looks after the connections for ever.
@@ -144,7 +147,8 @@ impl Ties {
     fn look(&self, snapshot: &Snapshot, now: Now) {
         for shard in &self.shards {
             let (mut ended, mut stay) = (Vec::new(), Vec::new());
-            for tie in shard.lock().values_mut() {
+            let mut ties = shard.lock();
+            for (_, tie) in ties.iter_mut() {
                 match tie.look(snapshot, now) {
                     Some(end) => {
                         if let Some(task) = tie.task.take() {
@@ -155,6 +159,10 @@ impl Ties {
                     None => stay.extend(tie.asked_after.take()),
                 }
             }
+            if ties.len() < ties.capacity() / 4 {
+                ties.shrink_to_fit();
+            }
+            drop(ties);
             // Outside of the lock, which the ends of connections take, too.
             ended.into_iter().for_each(|task| task.abort());
             for AskedAfter { sides, silence } in stay {
@@ -164,17 +172,20 @@ impl Ties {
         }
     }
 
-    fn shard(&self, id: u64) -> &Mutex<BTreeMap<u64, Tie>> {
-        let at = usize::try_from(id).unwrap_or(0) % SHARDS;
-        // `at` is below the array's length.
-        self.shards.get(at).unwrap_or(&self.shards[0])
+    fn shard(&self, shard: usize) -> &Mutex<Slab<Tie>> {
+        // It is below the array's length.
+        self.shards.get(shard).unwrap_or(&self.shards[0])
     }
 }
 
 impl Tied {
+    fn shard(&self) -> &Mutex<Slab<Tie>> {
+        self.ties.shard(self.shard)
+    }
+
     /// From now on it may be silent for so long.
     pub(super) fn keep_for(&self, idle: Duration) {
-        if let Some(tie) = self.ties.shard(self.id).lock().get_mut(&self.id) {
+        if let Some(tie) = self.shard().lock().get_mut(self.key) {
             tie.idle_ms = millis(idle);
         }
     }
@@ -193,14 +204,14 @@ impl Tied {
 
     /// It ends when its backend has another address.
     pub(super) fn follow_address(&self) {
-        if let Some(tie) = self.ties.shard(self.id).lock().get_mut(&self.id) {
+        if let Some(tie) = self.shard().lock().get_mut(self.key) {
             tie.follows = true;
         }
     }
 
     /// Says what to stop where it has to end.
     pub(super) fn runs(&self, task: AbortHandle) {
-        if let Some(tie) = self.ties.shard(self.id).lock().get_mut(&self.id) {
+        if let Some(tie) = self.shard().lock().get_mut(self.key) {
             tie.task = Task::This(task);
         }
     }
