@@ -192,14 +192,14 @@ impl Tied {
 
     /// Nothing has moved for so long already, though something has before.
     pub(super) fn was_quiet_for(&self, quiet: Duration, now: Now) {
-        if let Some(tie) = self.ties.shard(self.id).lock().get_mut(&self.id) {
+        if let Some(tie) = self.shard().lock().get_mut(self.key) {
             (tie.seen, tie.quiet_since_ms) = (tie.moved.total(), now.ms_since(millis(quiet)));
         }
     }
 
     /// For how long nothing has moved.
     pub(super) fn quiet(&self, now: Now) -> Duration {
-        self.ties.shard(self.id).lock().get(&self.id).map(|tie| tie.quiet(now)).unwrap_or_default()
+        self.shard().lock().get(self.key).map(|tie| tie.quiet(now)).unwrap_or_default()
     }
 
     /// It ends when its backend has another address.

@@ -120,7 +120,7 @@ fn clients_that_talk_during_upgrades_miss_no_answer_and_get_them_in_order() {
     let apps = Datagrams::several("app", 3);
     let balancer = Balancer::start(&apps, LONG, "");
     // So that it takes a while: some datagrams are there before their sessions.
-    let silent = balancer.askers(600);
+    let silent = balancer.askers(1500);
     ask_all(&silent, b"one");
     let (over, rounds) = (AtomicBool::new(false), AtomicU32::new(0));
     thread::scope(|scope| {
