@@ -29,9 +29,8 @@ use steadfast::clock::Now;
 use steadfast::names::{BackendId, PoolName, Reason};
 use steadfast::pool::{
     AdminState, Algorithm, Asker, BackendSpec, CheckVerdict, Ejection, Entry, HashSeed, Limits, Permit, Pool,
-    PoolSpec, State,
+    PoolSpec, State, Waiting,
 };
-use tokio::sync::oneshot::Receiver;
 use tokio::sync::oneshot::error::TryRecvError;
 
 const REPLICAS: usize = 3;
@@ -130,7 +129,7 @@ struct Replica {
     policy: Policy,
     ring: usize,
     /// Requests of others in flight, and those that wait, by backend.
-    crowds: [(Vec<Permit>, Vec<Receiver<Permit>>); BACKENDS],
+    crowds: [(Vec<Permit>, Vec<Waiting>); BACKENDS],
 }
 
 #[derive(Default, Clone)]
@@ -407,22 +406,22 @@ impl World {
         let replica = &mut self.replicas[replica];
         let backend = replica.pool.backend(decision.backend).unwrap();
         let (inside, outside) = &mut replica.crowds[number(backend)];
-        match backend.live().ask(Some(&LIMITS), decision.reason.into()) {
+        match backend.live().ask(Some(&LIMITS), decision.reason.into(), decision.backend) {
             Entry::Go(_) => {}
             Entry::Full => {
-                let new = Asker::from(decision.reason) == Asker::New;
+                let new = Asker::from(decision.reason) != Asker::Existing;
                 prop_assert!(new && !outside.is_empty(), "bounded: a session was sent away");
             }
             Entry::Wait(mut waiting) => {
                 prop_assert!(!inside.is_empty(), "waits for a place that is free");
                 inside.pop();
                 let first = Asker::from(decision.reason) == Asker::Existing || outside.is_empty();
-                prop_assert_eq!(waiting.try_recv().is_ok(), first, "running sessions come first");
+                prop_assert_eq!(waiting.try_place().is_ok(), first, "running sessions come first");
             }
         }
         for mut waiting in std::mem::take(outside) {
-            match waiting.try_recv() {
-                Ok(permit) => inside.push(permit),
+            match waiting.try_place() {
+                Ok(place) => inside.push(place.permit),
                 Err(TryRecvError::Empty) => outside.push(waiting),
                 // It lost its turn to a running session.
                 Err(TryRecvError::Closed) => {}
@@ -438,9 +437,10 @@ impl World {
             outside.clear();
             inside.clear();
         }
-        let Some(backend) = pool.find(&name(backend)).and_then(|index| pool.backend(index)) else { return };
+        let Some(index) = pool.find(&name(backend)) else { return };
+        let Some(backend) = pool.backend(index) else { return };
         for _ in 0..others {
-            match backend.live().ask(Some(&LIMITS), Asker::New) {
+            match backend.live().ask(Some(&LIMITS), Asker::New, index) {
                 Entry::Go(permit) => inside.push(permit),
                 Entry::Wait(waiting) => outside.push(waiting),
                 Entry::Full => {}

@@ -4,6 +4,7 @@ use tokio::time::timeout;
 
 use crate::affinity::{Circumstance, Decision, Flow, Refusal, Verdict};
 use crate::clock::Now;
+use crate::names::Reason;
 use crate::pool::{Admission, Patience, Permit};
 use crate::snapshot::ServedPool;
 
@@ -41,7 +42,7 @@ pub(super) async fn settle(served: &ServedPool, flow: &Flow, now: Now) -> Result
 }
 
 /// Waits for a place. A backend that goes down meanwhile is decided upon anew; one that is merely full keeps its own
-/// clients waiting.
+/// clients waiting, while a new one goes wherever there is a place first.
 ///
 /// # Errors
 /// The queue is full, the wait was too long, or nobody can serve the client any more.
@@ -51,12 +52,31 @@ pub(super) async fn admit(
     mut decision: Decision,
 ) -> Result<(Decision, Option<Permit>), Refusal> {
     let mut patience = Patience::default();
-    while let Some(backend) = served.pool.backend(decision.backend) {
-        match served.pool.admit(backend, decision.reason.into(), &mut patience).await {
-            Admission::Granted(permit) => return Ok((decision, Some(permit))),
+    while served.pool.backend(decision.backend).is_some() {
+        match served.pool.admit(decision.backend, decision.reason.into(), &mut patience).await {
+            Admission::Granted(backend, permit) => {
+                decision.backend = backend;
+                if decision.reason != Reason::New || !patience.was_needed() || fits(served, flow, &decision) {
+                    return Ok((decision, Some(permit)));
+                }
+                drop(permit);
+                decision = Box::pin(settle(served, flow, Now::read())).await?;
+            }
             Admission::Undecided => decision = Box::pin(settle(served, flow, Now::read())).await?,
             Admission::Full => return Err(Refusal::Full),
         }
     }
     Ok((decision, None))
+}
+
+/// Whether a client that was new when it began to wait may go there. Meanwhile another connection of the same client may have come
+/// to stand elsewhere.
+fn fits(served: &ServedPool, flow: &Flow, decision: &Decision) -> bool {
+    let now = Now::read();
+    let home = served.policy.learned.peek(flow.digest(), now);
+    let fits = home.is_none_or(|home| served.pool.find_tag(home) == Some(decision.backend));
+    if fits {
+        flow.chosen(decision, &served.policy, now);
+    }
+    fits
 }

@@ -99,14 +99,14 @@ pub(super) async fn choose(
         Turn::Wait(page) => return wait::answer(session, page).await,
         Turn::Full => return refuse(session, ctx, served, Refusal::Full).await,
     };
-    let decision = match preferred(proxy, ctx, &served, decision, client) {
-        Ok(decision) => decision,
+    let (decision, named) = match preferred(proxy, ctx, &served, decision, client) {
+        Ok(preferred) => preferred,
         Err(failure) => {
             log::error!("{failure}");
             return reply::own(session, ctx, 500).await;
         }
     };
-    let (decision, permit) = match admit(&served, &evidence, decision).await {
+    let (decision, permit) = match admit(&served, &evidence, decision, named).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
             trace::refused(proxy, session, ctx.request_id.as_ref(), &served, &evidence, refusal);
@@ -354,19 +354,19 @@ fn connection_choice(ctx: &RequestContext, served: &ServedPool, client: Client) 
     }
 }
 
-/// Asks hooks for another backend, for a new session or where one overrides bindings.
+/// Asks hooks for another backend, for a new session or where one overrides bindings; and whether one has named it.
 fn preferred(
     proxy: &Proxy,
     ctx: &mut RequestContext,
     served: &ServedPool,
     decision: Decision,
     client: Client,
-) -> Result<Decision, HookFailure> {
+) -> Result<(Decision, bool), HookFailure> {
     if proxy.hooks.is_empty() {
-        return Ok(decision);
+        return Ok((decision, false));
     }
     let pool = &served.pool;
-    let Some(chosen) = pool.backend(decision.backend) else { return Ok(decision) };
+    let Some(chosen) = pool.backend(decision.backend) else { return Ok((decision, false)) };
     let admissible: Vec<_> = pool
         .backends()
         .iter()
@@ -379,13 +379,13 @@ fn preferred(
     match proxy.hooks.choose(&mut ctx.states, &choice, bound)? {
         Some(id) if admissible.contains(&&id) => {
             let backend = pool.find(id.as_str()).unwrap_or(decision.backend);
-            Ok(Decision { backend, ..decision })
+            Ok((Decision { backend, ..decision }, true))
         }
         Some(id) => {
             log::warn!("a hook chose the backend {}/{id}, which takes no new sessions", pool.name());
-            Ok(decision)
+            Ok((decision, false))
         }
-        None => Ok(decision),
+        None => Ok((decision, false)),
     }
 }
 

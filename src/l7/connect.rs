@@ -86,7 +86,8 @@ async fn again(proxy: &Proxy, ctx: &mut RequestContext) -> Result<()> {
     let refused = |refusal: Refusal| Error::explain(ErrorType::HTTPStatus(503), refusal.as_str());
     let decision = settle(&placed.served, &placed.evidence, Now::read()).await.map_err(refused)?;
     placed.trace = trace::decided(proxy, &placed.served, &placed.evidence, &decision, Now::read());
-    let (decision, permit) = admit(&placed.served, &placed.evidence, decision).await.map_err(refused)?;
+    let (decision, permit) =
+        admit(&placed.served, &placed.evidence, decision, false).await.map_err(refused)?;
     (placed.permit, placed.decision) = (permit, decision);
     ctx.phases.placed();
     remember(ctx);

@@ -343,8 +343,9 @@ mod tests {
     #[test]
     fn least_connections_takes_the_least_busy_for_its_weight() {
         let pool = pool_with(Algorithm::LeastConnections, &[1, 4], Duration::ZERO);
-        let _busy: Vec<_> = (0..3).map(|_| pool.backends()[1].live().ask(None, Asker::New)).collect();
-        let _one = pool.backends()[0].live().ask(None, Asker::New);
+        let _busy: Vec<_> =
+            (0..3).map(|_| pool.backends()[1].live().ask(None, Asker::New, BackendIndex(0))).collect();
+        let _one = pool.backends()[0].live().ask(None, Asker::New, BackendIndex(0));
         assert_eq!(pool.place(0, NOW, 0), Some(BackendIndex(1)));
         let free = pool_with(Algorithm::LeastConnections, &[1, 1, 1], Duration::ZERO);
         let shares = counts(&free, 9_000, spread, NOW);

@@ -1,17 +1,18 @@
 //! The gate of one backend: how many requests it may have in flight, and who waits for a place.
 //!
-//! A full backend makes its own sessions wait; it does not move them. Running sessions go in before new ones.
-//! The lock is held for a few instructions, never across a wait.
+//! A full backend makes its own sessions wait; it does not move them. Running sessions go in before new ones. Somebody new may
+//! wait at several gates, and whichever has a place first hands it over: each place is given to one who waits, under the
+//! lock, so that none is offered to many, and none is forgotten. The lock is held for a few instructions, never across a wait.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
-use crate::names::Reason;
+use crate::names::{BackendIndex, Reason};
 
 /// Bounds on the requests in flight at each backend of a pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +32,9 @@ pub struct Limits {
 pub enum Asker {
     /// A session that lives there.
     Existing,
-    /// Somebody without one.
+    /// Somebody without one who was led there: by a guess that all replicas make alike, or by a hook.
+    Led,
+    /// Somebody without one, for whom any backend will do.
     New,
 }
 
@@ -39,7 +42,8 @@ impl From<Reason> for Asker {
     /// A guess at an id that nobody knows is no session yet: invented ids must not overtake real ones.
     fn from(reason: Reason) -> Self {
         match reason {
-            Reason::New | Reason::Hash => Self::New,
+            Reason::New => Self::New,
+            Reason::Hash => Self::Led,
             Reason::Route | Reason::LbCookie | Reason::Learned | Reason::Conflict | Reason::Moved => {
                 Self::Existing
             }
@@ -53,24 +57,97 @@ pub enum Entry {
     /// Go in.
     Go(Permit),
     /// Wait for this.
-    Wait(oneshot::Receiver<Permit>),
+    Wait(Waiting),
     /// Even the queue is full.
     Full,
+}
+
+/// A place that was waited for.
+#[derive(Debug)]
+pub struct Place {
+    /// At which backend of the pool that was asked.
+    pub at: BackendIndex,
+    /// Counts it in there.
+    pub permit: Permit,
+}
+
+/// A wait; given up when dropped. It counts in the queue of one gate, wherever else it stands.
+#[derive(Debug)]
+pub struct Waiting {
+    ticket: Ticket,
+    place: oneshot::Receiver<Place>,
+}
+
+impl Waiting {
+    /// Waits for a place; `None`: a running session has taken the turn.
+    pub async fn place(&mut self) -> Option<Place> {
+        (&mut self.place).await.ok()
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// There is none yet, or none will come.
+    pub fn try_place(&mut self) -> Result<Place, TryRecvError> {
+        self.place.try_recv()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // A place that has come already is given on when the receiver is dropped with it.
+        drop(self.ticket.take());
+    }
+}
+
+/// What stands for a wait in the queues: whoever takes what is in it ends the wait, and nobody else can.
+#[derive(Clone, Debug)]
+struct Ticket(Arc<Mutex<Option<Held>>>);
+
+#[derive(Debug)]
+struct Held {
+    sender: oneshot::Sender<Place>,
+    counts_at: Arc<Gate>,
+}
+
+impl Ticket {
+    fn take(&self) -> Option<oneshot::Sender<Place>> {
+        let held = self.0.lock().take()?;
+        held.counts_at.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(held.sender)
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.lock().is_none()
+    }
+}
+
+/// A turn in a queue.
+#[derive(Debug)]
+struct Turn {
+    ticket: Ticket,
+    at: BackendIndex,
+    /// Whether it counts here.
+    counts: bool,
 }
 
 /// The gate of one backend.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     in_flight: AtomicU32,
+    /// Those who wait and count here.
+    waiting: AtomicUsize,
     queue: Mutex<Queue>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    first: VecDeque<oneshot::Sender<Permit>>,
-    second: VecDeque<oneshot::Sender<Permit>>,
+    first: VecDeque<Turn>,
+    second: VecDeque<Turn>,
     /// The limit that those who wait go by; 0 while nobody had one.
     limit: u32,
+    /// With so many turns it is looked for those that are over.
+    tidied_at: usize,
 }
 
 /// One request in flight; counted out when dropped.
@@ -99,8 +176,7 @@ impl Gate {
 
     /// Requests that wait.
     pub(super) fn waiting(&self) -> usize {
-        let queue = self.queue.lock();
-        queue.first.len() + queue.second.len()
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Counts a request in, whatever the number. `limited`: somebody may wait for the place that it leaves.
@@ -109,27 +185,47 @@ impl Gate {
         Permit { gate: Some(Arc::clone(self)), limited }
     }
 
-    /// Asks for a place within the limits.
-    pub(super) fn ask(self: &Arc<Self>, limits: &Limits, asker: Asker) -> Entry {
+    /// Asks for a place within the limits; `at` is what whoever asks calls this backend.
+    pub(super) fn ask(self: &Arc<Self>, limits: &Limits, asker: Asker, at: BackendIndex) -> Entry {
         let mut queue = self.queue.lock();
-        queue.limit = limits.connections;
-        // Whoever waited may have gone away, or the limit been raised.
-        self.admit_waiting(&mut queue);
-        let waiting = queue.first.len() + queue.second.len();
-        if waiting == 0 && self.in_flight() < limits.connections {
-            return Entry::Go(self.enter(true));
+        if let Some(permit) = self.go(&mut queue, limits) {
+            return Entry::Go(permit);
         }
         let preferred = asker == Asker::Existing && limits.existing_sessions_first;
         // A running session takes the last turn of a new one, which is decided anew: it may go elsewhere.
-        if waiting >= limits.queue_length && !(preferred && queue.second.pop_back().is_some()) {
+        if self.waiting() >= limits.queue_length && !(preferred && queue.send_youngest_away()) {
             return Entry::Full;
         }
-        let (sender, receiver) = oneshot::channel();
-        match asker {
-            Asker::New if limits.existing_sessions_first => queue.second.push_back(sender),
-            Asker::New | Asker::Existing => queue.first.push_back(sender),
+        let (sender, place) = oneshot::channel();
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let ticket = Ticket(Arc::new(Mutex::new(Some(Held { sender, counts_at: Arc::clone(self) }))));
+        let second = limits.existing_sessions_first && asker != Asker::Existing;
+        queue.add(Turn { ticket: ticket.clone(), at, counts: true }, second);
+        Entry::Wait(Waiting { ticket, place })
+    }
+
+    /// Lets somebody new who waits elsewhere already wait here, too; or gives a place at once.
+    pub(super) fn ask_besides(
+        self: &Arc<Self>,
+        limits: &Limits,
+        waiting: &Waiting,
+        at: BackendIndex,
+    ) -> Option<Permit> {
+        let mut queue = self.queue.lock();
+        let permit = self.go(&mut queue, limits);
+        if permit.is_none() {
+            let turn = Turn { ticket: waiting.ticket.clone(), at, counts: false };
+            queue.add(turn, limits.existing_sessions_first);
         }
-        Entry::Wait(receiver)
+        permit
+    }
+
+    /// A place that nobody waits for, if there is one.
+    fn go(self: &Arc<Self>, queue: &mut Queue, limits: &Limits) -> Option<Permit> {
+        // It may have been raised.
+        queue.limit = limits.connections;
+        self.admit_waiting(queue);
+        (self.in_flight() < limits.connections).then(|| self.enter(true))
     }
 
     fn leave(self: &Arc<Self>) {
@@ -139,12 +235,13 @@ impl Gate {
     }
 
     fn admit_waiting(self: &Arc<Self>, queue: &mut Queue) {
-        queue.forget_gone();
         while self.in_flight() < queue.limit {
-            let Some(next) = queue.first.pop_front().or_else(|| queue.second.pop_front()) else { return };
-            if let Err(mut unwanted) = next.send(self.enter(true)) {
+            let Some(turn) = queue.first.pop_front().or_else(|| queue.second.pop_front()) else { return };
+            // Whoever has gone away, or in elsewhere, is passed over.
+            let Some(sender) = turn.ticket.take() else { continue };
+            if let Err(mut unwanted) = sender.send(Place { at: turn.at, permit: self.enter(true) }) {
                 // Not by dropping it, which would ask for the lock that is held here.
-                unwanted.gate = None;
+                unwanted.permit.gate = None;
                 self.in_flight.fetch_sub(1, Ordering::Relaxed);
             }
         }
@@ -152,116 +249,26 @@ impl Gate {
 }
 
 impl Queue {
-    /// Drops those at the head who wait no more, so that the length counts the living.
-    fn forget_gone(&mut self) {
-        for queue in [&mut self.first, &mut self.second] {
-            queue.retain(|waiting| !waiting.is_closed());
+    fn add(&mut self, turn: Turn, second: bool) {
+        /// Few enough to keep.
+        const FEW: usize = 32;
+        if self.first.len() + self.second.len() >= self.tidied_at.max(FEW) {
+            for queue in [&mut self.first, &mut self.second] {
+                queue.retain(|turn| !turn.ticket.is_over());
+            }
+            // Twice what is left, so that each turn pays for one look.
+            self.tidied_at = 2 * (self.first.len() + self.second.len());
         }
+        if second { self.second.push_back(turn) } else { self.first.push_back(turn) }
+    }
+
+    /// Ends the wait of the last one without a session that counts here.
+    fn send_youngest_away(&mut self) -> bool {
+        let counts = |turn: &Turn| turn.counts && !turn.ticket.is_over();
+        let youngest = self.second.iter().rposition(counts).and_then(|at| self.second.remove(at));
+        youngest.is_some_and(|turn| turn.ticket.take().is_some())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: Limits = Limits {
-        connections: 2,
-        queue_length: 3,
-        queue_wait: Duration::from_secs(1),
-        existing_sessions_first: true,
-    };
-
-    fn wait(entry: Entry) -> oneshot::Receiver<Permit> {
-        match entry {
-            Entry::Wait(receiver) => receiver,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn go(entry: Entry) -> Permit {
-        match entry {
-            Entry::Go(permit) => permit,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn running_sessions_go_in_before_new_ones() {
-        let gate = Arc::new(Gate::default());
-        let inside = [go(gate.ask(&LIMITS, Asker::New)), go(gate.ask(&LIMITS, Asker::New))];
-        let mut new = wait(gate.ask(&LIMITS, Asker::New));
-        let mut existing = wait(gate.ask(&LIMITS, Asker::Existing));
-        assert_eq!((gate.in_flight(), gate.waiting()), (2, 2));
-        let [first, second] = inside;
-        drop(first);
-        let permit = existing.try_recv().unwrap();
-        assert!(new.try_recv().is_err());
-        drop(second);
-        let other = new.try_recv().unwrap();
-        assert_eq!(gate.in_flight(), 2);
-        drop((permit, other));
-        assert_eq!((gate.in_flight(), gate.waiting()), (0, 0));
-    }
-
-    #[test]
-    fn the_queue_is_bounded_and_forgets_who_left() {
-        let gate = Arc::new(Gate::default());
-        let _inside = [go(gate.ask(&LIMITS, Asker::New)), go(gate.ask(&LIMITS, Asker::New))];
-        let waiting: Vec<_> = (0..3).map(|_| wait(gate.ask(&LIMITS, Asker::Existing))).collect();
-        assert!(matches!(gate.ask(&LIMITS, Asker::Existing), Entry::Full));
-        drop(waiting);
-        let mut next = wait(gate.ask(&LIMITS, Asker::Existing));
-        assert_eq!(gate.waiting(), 1);
-        assert!(next.try_recv().is_err());
-    }
-
-    #[test]
-    fn running_sessions_are_not_refused_because_new_ones_wait() {
-        let gate = Arc::new(Gate::default());
-        let _inside = [go(gate.ask(&LIMITS, Asker::New)), go(gate.ask(&LIMITS, Asker::New))];
-        let mut new: Vec<_> = (0..3).map(|_| wait(gate.ask(&LIMITS, Asker::New))).collect();
-        assert!(matches!(gate.ask(&LIMITS, Asker::New), Entry::Full));
-        let _existing = wait(gate.ask(&LIMITS, Asker::Existing));
-        assert_eq!(gate.waiting(), 3);
-        let told = new.iter_mut().map(|new| new.try_recv().unwrap_err());
-        let told: Vec<_> = told.map(|error| error == oneshot::error::TryRecvError::Closed).collect();
-        assert_eq!(told, [false, false, true], "the youngest has to ask again");
-        let as_they_come = Limits { existing_sessions_first: false, ..LIMITS };
-        assert!(matches!(gate.ask(&as_they_come, Asker::Existing), Entry::Full));
-    }
-
-    #[test]
-    fn a_place_that_was_given_to_somebody_who_left_is_given_on() {
-        let gate = Arc::new(Gate::default());
-        let inside = [go(gate.ask(&LIMITS, Asker::New)), go(gate.ask(&LIMITS, Asker::New))];
-        let gone = wait(gate.ask(&LIMITS, Asker::Existing));
-        let mut patient = wait(gate.ask(&LIMITS, Asker::Existing));
-        let [first, _second] = inside;
-        drop(first);
-        // It has its place already, and leaves without having looked.
-        drop(gone);
-        assert!(patient.try_recv().is_ok());
-        assert_eq!(gate.in_flight(), 1, "the permit was dropped at once, and the other one is inside");
-    }
-
-    #[test]
-    fn a_raised_limit_lets_the_waiting_in() {
-        let gate = Arc::new(Gate::default());
-        let _inside = [go(gate.ask(&LIMITS, Asker::New)), go(gate.ask(&LIMITS, Asker::New))];
-        let mut waiting = wait(gate.ask(&LIMITS, Asker::Existing));
-        let more = Limits { connections: 4, ..LIMITS };
-        let _permit = go(gate.ask(&more, Asker::New));
-        assert!(waiting.try_recv().is_ok());
-    }
-    #[test]
-    fn what_was_let_in_elsewhere_is_counted_beyond_the_limit_and_leaves_its_place_to_who_waits() {
-        let gate = Arc::new(Gate::default());
-        let mut inside: Vec<_> = (0..3).map(|_| gate.enter(true)).collect();
-        let mut waits = wait(gate.ask(&LIMITS, Asker::Existing));
-        assert_eq!(gate.in_flight(), 3);
-        inside.pop();
-        assert!(waits.try_recv().is_err(), "still full");
-        inside.pop();
-        assert!(waits.try_recv().is_ok());
-    }
-}
+mod tests;

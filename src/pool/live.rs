@@ -8,13 +8,13 @@ use tokio::sync::Notify;
 
 use super::checks::Checks;
 use super::drain::Drain;
-use super::gate::{Asker, Entry, Gate, Limits, Permit};
+use super::gate::{Asker, Entry, Gate, Limits, Permit, Waiting};
 use super::spec::Ejection;
 use super::state::{Cause, CheckVerdict, Failure, Health};
 use super::witnesses::{Replacement, Witnesses};
 use super::word::{Reach, Word};
 use crate::clock::Now;
-use crate::names::Epoch;
+use crate::names::{BackendIndex, Epoch};
 
 /// Five minutes.
 const LATELY_MS: u64 = 300_000;
@@ -43,12 +43,17 @@ pub struct Live {
 }
 
 impl Live {
-    /// Asks for a place for a request; without limits there always is one.
-    pub fn ask(&self, limits: Option<&Limits>, asker: Asker) -> Entry {
+    /// Asks for a place for a request; without limits there always is one. `at` is what the pool calls this backend.
+    pub fn ask(&self, limits: Option<&Limits>, asker: Asker, at: BackendIndex) -> Entry {
         match limits {
-            Some(limits) => self.gate.ask(limits, asker),
+            Some(limits) => self.gate.ask(limits, asker, at),
             None => Entry::Go(self.gate.enter(false)),
         }
+    }
+
+    /// Lets somebody new who waits for another backend wait for this one, too; or gives a place at once.
+    pub(super) fn ask_besides(&self, limits: &Limits, waiting: &Waiting, at: BackendIndex) -> Option<Permit> {
+        self.gate.ask_besides(limits, waiting, at)
     }
 
     /// A place for what another process has let in already, whatever the number.

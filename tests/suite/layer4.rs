@@ -261,6 +261,63 @@ fn limits_hold_for_connections_and_who_is_at_home_waits() {
 }
 
 #[test]
+fn new_clients_that_wait_go_wherever_there_is_room_first_and_stay_there() {
+    let apps = Echo::several("app", 2);
+    let pool = "    limits: { connections_per_backend: 1, queue: { wait: 10s } }\n";
+    let balancer = Layer4::start(&tcp(&all(&apps), &[], "", pool));
+    let address = balancer.address;
+    let first = Talk::from(client(1), address).unwrap();
+    let other = Talk::from(client(2), address).unwrap();
+    assert_ne!(first.home, other.home, "each of the two is full");
+    let waiting =
+        || balancer.current.load().pools[0].pool.backends().iter().map(|b| b.live().waiting()).sum::<usize>();
+    let new: Vec<_> = (10..18)
+        .map(|n| thread::spawn(move || Talk::from(client(n), address).map(|talk| talk.home).ok()))
+        .collect();
+    until("all of them wait", || waiting() == 8);
+    let home = other.home.clone();
+    drop(other);
+    for new in new {
+        assert_eq!(new.join().unwrap(), Some(home.clone()), "the other one is still full");
+    }
+    drop(first);
+    for n in 10..18 {
+        until("there is room again", || balancer.listeners[0].open() == 0);
+        assert_eq!(Talk::from(client(n), address).unwrap().home, home, "steady");
+    }
+}
+
+#[test]
+fn parallel_first_connections_that_wait_come_to_one_backend() {
+    let apps = Echo::several("app", 2);
+    let pool = "    limits: { connections_per_backend: 1, queue: { wait: 60s } }\n";
+    let balancer = Layer4::start(&tcp(&all(&apps), &[], "", pool));
+    let address = balancer.address;
+    let state = || -> Vec<(u32, usize)> {
+        let snapshot = balancer.current.load();
+        let backends = snapshot.pools[0].pool.backends().iter().map(|backend| backend.live());
+        backends.map(|live| (live.in_flight(), live.waiting())).collect()
+    };
+    // Whichever of the two the hash prefers: one of these clients is led to each.
+    for n in 10..18 {
+        let mut held: Vec<_> = [1, 2].map(|n| Talk::from(client(n), address).unwrap()).into();
+        held.sort_by(|one, other| one.home.cmp(&other.home));
+        let both: Vec<_> =
+            [(); 2].map(|()| thread::spawn(move || Talk::from(client(n), address).unwrap())).into();
+        until("both wait", || state().iter().map(|(_, waiting)| waiting).sum::<usize>() == 2);
+        drop(held.pop());
+        until("one is in", || both.iter().any(|talk| talk.is_finished()));
+        drop(held);
+        until("the other one waits for it", || state() == [(0, 0), (1, 1)]);
+        let (first, second): (Vec<_>, _) = both.into_iter().partition(|talk| talk.is_finished());
+        for talk in first.into_iter().chain(second) {
+            assert_eq!(talk.join().unwrap().home, "app2", "client {n}");
+        }
+        until("all have gone", || state() == [(0, 0), (0, 0)]);
+    }
+}
+
+#[test]
 fn algorithms_that_do_not_hash_keep_clients_too() {
     let apps = Echo::several("app", 3);
     for algorithm in ["round_robin", "random", "least_connections"] {

@@ -1,5 +1,6 @@
 //! A backend that is full: its sessions wait and do not move.
 
+use std::sync::mpsc;
 use std::thread;
 
 use crate::support::app::App;
@@ -80,4 +81,76 @@ fn a_new_session_goes_where_there_is_room() {
     }
     held.send(b"345");
     assert_eq!(held.receive().unwrap().status, 200);
+}
+
+/// A request to a backend that is in flight for as long as the test wants.
+fn busy(balancer: &Balancer, app: &App) -> Connection {
+    let home = |n| {
+        Some(get(balancer.address, "/", &[&format!("User-Agent: {n}")])).filter(|it| it.server() == app.name)
+    };
+    let session = (0..100).find_map(home).unwrap();
+    let mut held = Connection::open(balancer.address);
+    let fields = format!("Host: app.test\r\nCookie: {}\r\nContent-Length: 5", session.cookies());
+    let before = app.requests();
+    held.send(format!("POST / HTTP/1.1\r\n{fields}\r\n\r\n12").as_bytes());
+    soon("it is there", || (app.requests() > before).then_some(()));
+    held
+}
+
+fn finish(mut held: Connection) {
+    held.send(b"345");
+    assert_eq!(held.receive().unwrap().status, 200);
+}
+
+fn waiting(balancer: &Balancer) -> usize {
+    let snapshot = balancer.current.load();
+    snapshot.pools[0].pool.backends().iter().map(|backend| backend.live().waiting()).sum()
+}
+
+#[test]
+fn new_sessions_that_wait_go_wherever_there_is_room_first() {
+    let apps = apps(2);
+    let balancer = Balancer::start(&apps, SHARED, "", &with_limits("wait: 10s"));
+    let held = [busy(&balancer, &apps[0]), busy(&balancer, &apps[1])];
+    let address = balancer.address;
+    let new: Vec<_> = (0..8)
+        .map(|n| thread::spawn(move || get(address, "/", &[&format!("User-Agent: new {n}")])))
+        .collect();
+    soon("all of them wait", || (waiting(&balancer) == 8).then_some(()));
+    let [still_busy, over] = held;
+    finish(over);
+    for answer in new {
+        let answer = answer.join().unwrap();
+        assert_eq!((answer.status, answer.server()), (200, &*apps[1].name), "{answer:?}");
+    }
+    finish(still_busy);
+}
+
+#[test]
+fn a_guess_at_an_unknown_session_waits_for_the_backend_that_every_replica_guesses() {
+    let apps = apps(2);
+    let balancer = Balancer::start(&apps, SHARED, "", &with_limits("wait: 60s"));
+    let held = [busy(&balancer, &apps[0]), busy(&balancer, &apps[1])];
+    let (tell, told) = mpsc::channel();
+    for n in 0..8 {
+        let (address, tell) = (balancer.address, tell.clone());
+        thread::spawn(move || {
+            let answer = get(address, "/", &[&format!("Cookie: JSESSIONID=UNKNOWN{n}")]);
+            tell.send((answer.status, answer.server().to_owned())).unwrap();
+        });
+    }
+    drop(tell);
+    soon("all of them wait", || (waiting(&balancer) == 8).then_some(()));
+    let [still_busy, over] = held;
+    let theirs = balancer.current.load().pools[0].pool.backends()[0].live().waiting();
+    assert!((1..8).contains(&theirs), "some guesses lead to each: {theirs}");
+    finish(over);
+    for _ in theirs..8 {
+        assert_eq!(told.recv().unwrap(), (200, apps[1].name.clone()));
+    }
+    assert_eq!(waiting(&balancer), theirs, "the others wait for theirs");
+    finish(still_busy);
+    for answer in told {
+        assert_eq!(answer, (200, apps[0].name.clone()));
+    }
 }

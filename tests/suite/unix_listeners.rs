@@ -321,7 +321,10 @@ fn a_successor_that_dies_leaves_the_file_to_the_process_that_accepts_again() {
     assert_eq!(Local::to(&path).unwrap().home, "app1", "it is found there");
     assert_eq!(open.echo("still here").unwrap(), "still here");
     soon("its number is in the file", || (program.pid() == old).then_some(()));
-    program.signal(Signal::SIGUSR2, "upgraded: process");
+    // From a moment after it has said that it accepts.
+    soon("it is succeeded again", || {
+        program.signal(Signal::SIGUSR2, "upgraded").contains("upgraded: process").then_some(())
+    });
     let before = program.log().len();
     kill(program.pid(), Signal::SIGTERM).unwrap();
     program.wait_for(before, "is gone");
