@@ -45,7 +45,10 @@ impl Balancer {
     /// Another process takes over; gives the old one and the new one.
     fn upgrade(&self) -> (Pid, Pid) {
         let old = self.program.pid();
-        self.program.signal(Signal::SIGUSR2, "upgraded: process");
+        // From a moment after it has said that it serves, or serves again.
+        soon("it is succeeded", || {
+            self.program.signal(Signal::SIGUSR2, "upgraded").contains("upgraded: process").then_some(())
+        });
         let new = self.program.pid();
         assert_ne!(old, new);
         (old, new)
