@@ -83,6 +83,12 @@ impl Stamp {
         Self(Instant::now())
     }
 
+    /// The moment that lies so long before this one; this one, where the clock does not reach back so far.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        self.0.checked_sub(by).map_or(self, Self)
+    }
+
     /// How long after an earlier moment it is; zero if that lies ahead.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_duration_since(earlier.0)

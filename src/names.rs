@@ -99,7 +99,8 @@ pub struct BackendTag(pub u64);
 pub struct Epoch(pub u16);
 
 /// Why a request went to its backend: the words of the log, the metrics and `steadfast explain`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The application cookie's route suffix names the backend.
     Route,

@@ -148,6 +148,9 @@ mod traps;
 #[path = "suite/udp.rs"]
 mod udp;
 #[cfg(test)]
+#[path = "suite/udp_upgrade.rs"]
+mod udp_upgrade;
+#[cfg(test)]
 #[path = "suite/unix_backends.rs"]
 mod unix_backends;
 #[cfg(test)]

@@ -25,7 +25,7 @@ use super::call::Request;
 use super::dashboard::POLICY;
 use super::events::Listening;
 use crate::lifecycle::Heirloom;
-use crate::listen::{Acceptance, Accepting, BindError, ListenerFacts, bind, bind_unix};
+use crate::listen::{Acceptance, Accepting, BindError, ListenerFacts, Passage, bind, bind_unix};
 use crate::names::{ListenAddress, ListenerName};
 
 /// Who may connect to a socket in the file system.
@@ -125,6 +125,7 @@ impl AdminService {
             clients: Arc::default(),
             buffers: Arc::default(),
             pages: Arc::default(),
+            passage: Passage::default(),
         };
         Self { socket: Some(socket), address: listen.to_string(), facts: Arc::new(facts), app }
     }

@@ -121,6 +121,7 @@ impl Bound {
             log::info!("admin API on {admin}");
         }
         let inherited = self.inherited.take();
+        let listeners: Vec<_> = self.listeners().map(|(_, facts, _)| Arc::clone(facts)).collect();
         let (run, _stopper) = self.start(true)?;
         run.wait_until_started();
         let cannot = |source| Error::System { what: "cannot write server.pid_file", source };
@@ -128,7 +129,7 @@ impl Bound {
         let pid_file = pid_file.as_deref().map(PidFile::write).transpose().map_err(cannot);
         let _pid_file = pid_file.inspect_err(fail)?;
         let took_over = inherited.is_some();
-        let predecessor = inherited.and_then(Inheritance::ready);
+        let predecessor = inherited.and_then(|it| it.ready(listeners));
         notify_ready(took_over);
         run.wait_for_successors(&upgrade_sock);
         run.wait(predecessor);

@@ -21,7 +21,7 @@ use crate::lifecycle::{
     give_up_root, pages, per_client, protocols, tell_predecessor,
 };
 use crate::limits::ClientConnections;
-use crate::listen::{Acceptance, Door, ListenerFacts};
+use crate::listen::{Acceptance, Door, ListenerFacts, Passage};
 use crate::snapshot::{Current, Logs, Secrets};
 use crate::store::Keeper;
 use crate::telemetry;
@@ -131,7 +131,14 @@ impl Steadfast {
             let acceptance = Acceptance::default();
             let buffers = Arc::new(ArcSwapOption::new(buffers(&listener)));
             let pages = Arc::new(ArcSwapOption::new(pages(&listener)));
-            let facts = ListenerFacts { name: name.clone(), index, acceptance, clients, buffers, pages };
+            let passage = match &sockets {
+                Sockets::Udp(lanes) => {
+                    Passage::new(lanes.len(), inherited.as_ref().is_some_and(|it| it.has_sessions_of(&name)))
+                }
+                Sockets::Tcp(_) | Sockets::Unix(..) => Passage::default(),
+            };
+            let facts =
+                ListenerFacts { name: name.clone(), index, acceptance, clients, buffers, pages, passage };
             let facts = Arc::new(facts);
             let gate = |facts| Arc::new(Gate::new(facts, &current, &counts, &ties));
             let bare = |speaks| {

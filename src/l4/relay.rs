@@ -41,7 +41,10 @@ struct Direction {
     left: Vec<u8>,
     /// No more will come.
     ended: bool,
+    /// All that came was passed on, or nobody takes it.
     done: bool,
+    /// The other side has heard of it.
+    told: bool,
 }
 
 /// Moves bytes both ways; counts them in `moved`. What comes to an end on one side ends on the other, and the other direction
@@ -54,12 +57,17 @@ pub(super) async fn relay(sides: &Sides, moved: &Moved) -> io::Result<()> {
     let (mut up, mut down) = (Direction::default(), Direction::default());
     poll_fn(|cx| {
         // What was a reset on one side is none the less on the other.
-        let last = down.done;
-        let upwards = up.poll(cx, client, backend, last, &moved.up).map_err(|error| reset(backend, error))?;
-        let last = up.done;
-        let downwards =
-            down.poll(cx, backend, client, last, &moved.down).map_err(|error| reset(client, error))?;
-        if upwards.is_ready() && downwards.is_ready() { Poll::Ready(Ok(())) } else { Poll::Pending }
+        let up_error = |error| reset(backend, error);
+        let down_error = |error| reset(client, error);
+        let _ = up.poll(cx, client, backend, &moved.up).map_err(up_error)?;
+        let _ = down.poll(cx, backend, client, &moved.down).map_err(down_error)?;
+        if up.ends_now() {
+            let _ = down.poll_last(cx, backend, client, &moved.down).map_err(down_error)?;
+        }
+        if down.ends_now() {
+            let _ = up.poll_last(cx, client, backend, &moved.up).map_err(up_error)?;
+        }
+        if up.done && down.done { Poll::Ready(Ok(())) } else { Poll::Pending }
     })
     .await
 }
@@ -71,13 +79,11 @@ fn reset(side: &Side, error: io::Error) -> io::Error {
 }
 
 impl Direction {
-    /// `last`: the other direction is done, and both sides are closed with this one.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         from: &Side,
         to: &Side,
-        last: bool,
         moved: &AtomicU64,
     ) -> Poll<io::Result<()>> {
         for _ in 0..CALLS {
@@ -95,16 +101,13 @@ impl Direction {
                 continue;
             }
             if self.ended {
-                if !last {
-                    let _ = shutdown(to, Shutdown::Write);
-                }
                 self.finish();
                 continue;
             }
             ready!(from.poll_read_ready(cx))?;
             let read = match &self.pipe {
                 Some(_) => self.splice(from),
-                None => self.copy(from, to, moved),
+                None => self.copy(|buffer| read_some(from, buffer), to, moved),
             };
             match read {
                 Ok(0) => self.ended = true,
@@ -117,11 +120,46 @@ impl Direction {
         Poll::Pending
     }
 
+    /// Whether it is done and the other side has yet to hear of it; once.
+    fn ends_now(&mut self) -> bool {
+        self.done && !std::mem::replace(&mut self.told, true)
+    }
+
+    /// Goes on after the other direction has ended, which `from` hears of. Ends come together as a rule: if this one is there, too, both
+    /// sides are closed at once, and nobody has to be told.
+    fn poll_last(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &Side,
+        to: &Side,
+        moved: &AtomicU64,
+    ) -> Poll<io::Result<()>> {
+        if !self.done && self.pipe.is_none() && self.left.is_empty() {
+            // Without waiting for word that there is something.
+            match self.copy(|buffer| Ok(rustix::io::read(from, buffer)?), to, moved) {
+                Ok(0) => self.ended = true,
+                Ok(_) => {}
+                Err(error) if is_again(&error) => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        let polled = self.poll(cx, from, to, moved);
+        if !self.done {
+            let _ = shutdown(from, Shutdown::Write);
+        }
+        polled
+    }
+
     /// Reads once, and writes at once what the other side takes. A buffer that was filled says that more will come, for
     /// which a pipe is taken.
-    fn copy(&mut self, from: &Side, to: &Side, moved: &AtomicU64) -> io::Result<usize> {
+    fn copy(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+        to: &Side,
+        moved: &AtomicU64,
+    ) -> io::Result<usize> {
         BUFFER.with_borrow_mut(|buffer| {
-            let read = read_some(from, buffer)?;
+            let read = read(buffer)?;
             if read == 0 {
                 return Ok(0);
             }
@@ -254,6 +292,47 @@ mod tests {
         let (result, moved) = relaying.await.unwrap();
         assert!(result.is_ok());
         assert_eq!(moved, 3_000_000 + 22);
+    }
+
+    #[tokio::test]
+    async fn ends_that_come_together_lose_nothing_of_what_came_before_them() {
+        for both in [true, false] {
+            let ((mut client, inner), (outer, mut backend)) = (pair().await, pair().await);
+            client.write_all(b"question").await.unwrap();
+            client.shutdown().await.unwrap();
+            backend.write_all(b"said unasked").await.unwrap();
+            if both {
+                backend.shutdown().await.unwrap();
+            }
+            let sides = Sides { client: Side::Tcp(inner), backend: Side::Tcp(outer) };
+            let relaying = tokio::spawn(async move { relay(&sides, &Moved::default()).await });
+            let mut received = Vec::new();
+            backend.read_to_end(&mut received).await.unwrap();
+            assert_eq!(received, b"question");
+            if !both {
+                backend.write_all(b", and answered").await.unwrap();
+                backend.shutdown().await.unwrap();
+            }
+            let mut received = String::new();
+            client.read_to_string(&mut received).await.unwrap();
+            assert_eq!(received, if both { "said unasked" } else { "said unasked, and answered" });
+            relaying.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_has_heard_of_yet_is_passed_on_before_the_other_direction_is_over() {
+        let ((mut client, to), (from, mut backend)) = (pair().await, pair().await);
+        backend.write_all(b"just sent").await.unwrap();
+        let (mut direction, moved) = (Direction::default(), AtomicU64::new(0));
+        let (from, to) = (Side::Tcp(from), Side::Tcp(to));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(direction.poll_last(&mut cx, &from, &to, &moved).is_pending(), "the backend may say more");
+        assert!(!direction.ended && !direction.done);
+        let mut received = [0; 9];
+        client.read_exact(&mut received).await.unwrap();
+        assert_eq!((&received, moved.into_inner()), (b"just sent", 9));
+        assert_eq!(backend.read(&mut [0; 8]).await.unwrap(), 0, "it hears of the client's end");
     }
 
     #[tokio::test]

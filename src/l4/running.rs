@@ -39,10 +39,15 @@ pub(super) struct Running {
     pub(super) moved: Arc<Moved>,
     /// `Success` where both sides have ended it; `None` where it broke or was ended.
     pub(super) class: CodeClass,
+    /// Whether another process goes on with it, and counts it when it ends.
+    pub(super) handed_over: bool,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if self.handed_over {
+            return;
+        }
         let snapshot = self.current.load();
         let Some(served) = snapshot.pool_named(&self.pool) else { return };
         let Some(index) = served.pool.find(self.backend.as_str()) else { return };

@@ -160,6 +160,7 @@ impl Gate {
             arrived,
             moved,
             class: CodeClass::None,
+            handed_over: false,
         };
         Some(Standing { _tied, sides, running, _permit: permit, _slot: slot })
     }

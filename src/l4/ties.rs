@@ -190,6 +190,18 @@ impl Tied {
         }
     }
 
+    /// Nothing has moved for so long already, though something has before.
+    pub(super) fn was_quiet_for(&self, quiet: Duration, now: Now) {
+        if let Some(tie) = self.shard().lock().get_mut(self.key) {
+            (tie.seen, tie.quiet_since_ms) = (tie.moved.total(), now.ms_since(millis(quiet)));
+        }
+    }
+
+    /// For how long nothing has moved.
+    pub(super) fn quiet(&self, now: Now) -> Duration {
+        self.shard().lock().get(self.key).map(|tie| tie.quiet(now)).unwrap_or_default()
+    }
+
     /// It ends when its backend has another address.
     pub(super) fn follow_address(&self) {
         if let Some(tie) = self.shard().lock().get_mut(self.key) {
@@ -252,12 +264,7 @@ impl Tie {
         let Some(backend) = pool.find(self.backend.as_str()).and_then(|index| pool.backend(index)) else {
             return Some(End::Dismissed);
         };
-        let dismissed = match backend.admin() {
-            AdminState::Up => false,
-            AdminState::Draining => backend.live().drain().is_over(now),
-            AdminState::Maintenance => true,
-        };
-        if dismissed || self.follows && *backend.address() != self.address {
+        if dismisses(backend, now) || self.follows && *backend.address() != self.address {
             return Some(End::Dismissed);
         }
         self.touch(served, now);
@@ -268,6 +275,14 @@ impl Tie {
         (now.ms_since(self.quiet_since_ms) >= self.idle_ms).then_some(End::Idle)
     }
 
+    /// For how long nothing has moved.
+    fn quiet(&self, now: Now) -> Duration {
+        if self.moved.total() != self.seen {
+            return Duration::ZERO;
+        }
+        Duration::from_millis(now.ms_since(self.quiet_since_ms))
+    }
+
     /// A client with a connection is no stranger, however long it lasts.
     fn touch(&mut self, served: &ServedPool, now: Now) {
         let learned = &served.policy.learned;
@@ -275,5 +290,14 @@ impl Tie {
             self.touched_ms = now.monotonic_ms;
             learned.used(self.flow.digest(), self.tag, now);
         }
+    }
+}
+
+/// Whether a backend keeps no connection any more.
+pub(super) fn dismisses(backend: &Backend, now: Now) -> bool {
+    match backend.admin() {
+        AdminState::Up => false,
+        AdminState::Draining => backend.live().drain().is_over(now),
+        AdminState::Maintenance => true,
     }
 }

@@ -10,6 +10,7 @@ use http::HeaderValue;
 use super::acceptance::Acceptance;
 use super::buffers::Buffers;
 use super::pages::Pages;
+use super::passage::Passage;
 use crate::clock::Now;
 use crate::limits::ClientConnections;
 use crate::names::{BackendIndex, ListenerName};
@@ -29,6 +30,8 @@ pub struct ListenerFacts {
     pub buffers: Arc<ArcSwapOption<Buffers>>,
     /// What is said when a request is refused; read when one is.
     pub pages: Arc<ArcSwapOption<Pages>>,
+    /// The way of its sessions to another process, or from there; of UDP.
+    pub(crate) passage: Passage,
 }
 
 /// What TLS says of a client's connection.

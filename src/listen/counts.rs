@@ -53,12 +53,15 @@ impl Counts {
 
     /// Takes a place for one connection, unless `limit` are open.
     pub fn enter(self: &Arc<Self>, limit: usize) -> Option<Slot> {
+        let slot = self.go_on(limit);
+        add(if slot.is_some() { &self.accepted } else { &self.over_limit });
+        slot
+    }
+
+    /// Takes a place for a session that another process has begun, and counted, unless `limit` are open.
+    pub(crate) fn go_on(self: &Arc<Self>, limit: usize) -> Option<Slot> {
         let more = |open| (open < limit).then_some(open + 1);
-        if self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
-            add(&self.over_limit);
-            return None;
-        }
-        add(&self.accepted);
+        self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(Slot { counts: Arc::clone(self), _client: None })
     }
 

@@ -6,7 +6,7 @@
 //! application (an [`HttpServerApp`](pingora::apps::HttpServerApp)), through a stream (`stream`) that gives
 //! it exactly one message, so that two parsers can never disagree about where a request ends.
 //!
-//! Sockets of UDP are bound here, too, and their datagrams counted.
+//! Sockets of UDP are bound here, too, and their datagrams counted; `passage` is the way of their sessions to another process.
 //!
 //! Before HTTP, a connection may begin with a header of the PROXY protocol and a TLS handshake (`welcome`); over TLS, or in
 //! cleartext where that is switched on, HTTP/2 may follow (`http2`), whose frames are counted as they pass (`frames`).
@@ -32,6 +32,7 @@ mod http2;
 mod outgoing;
 mod pace;
 mod pages;
+mod passage;
 mod protocols;
 mod proxy_protocol;
 mod service;
@@ -56,6 +57,7 @@ pub use gather::{Files, Gathering};
 pub use head::{Framing, Head, HeadLimits, Rejection, inspect};
 pub use http2::{Http2Bounds, Stream};
 pub use pages::{Page, Pages};
+pub(crate) use passage::{CarriedSession, Passage, SessionRecord, Word};
 pub use protocols::{ListenerTls, Protocols};
 pub use proxy_protocol::{
     Peek, ProxyHeader, ProxyHeaderError, ProxyVersion, proxy_header, proxy_header_in, proxy_header_of_nobody,

@@ -179,12 +179,8 @@ impl Gate {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Counts a request in, whatever the number.
-    pub(super) fn enter(self: &Arc<Self>) -> Permit {
-        self.permit(false)
-    }
-
-    fn permit(self: &Arc<Self>, limited: bool) -> Permit {
+    /// Counts a request in, whatever the number. `limited`: somebody may wait for the place that it leaves.
+    pub(super) fn enter(self: &Arc<Self>, limited: bool) -> Permit {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         Permit { gate: Some(Arc::clone(self)), limited }
     }
@@ -229,7 +225,7 @@ impl Gate {
         // It may have been raised.
         queue.limit = limits.connections;
         self.admit_waiting(queue);
-        (self.in_flight() < limits.connections).then(|| self.permit(true))
+        (self.in_flight() < limits.connections).then(|| self.enter(true))
     }
 
     fn leave(self: &Arc<Self>) {
@@ -243,7 +239,7 @@ impl Gate {
             let Some(turn) = queue.first.pop_front().or_else(|| queue.second.pop_front()) else { return };
             // Whoever has gone away, or in elsewhere, is passed over.
             let Some(sender) = turn.ticket.take() else { continue };
-            if let Err(mut unwanted) = sender.send(Place { at: turn.at, permit: self.permit(true) }) {
+            if let Err(mut unwanted) = sender.send(Place { at: turn.at, permit: self.enter(true) }) {
                 // Not by dropping it, which would ask for the lock that is held here.
                 unwanted.permit.gate = None;
                 self.in_flight.fetch_sub(1, Ordering::Relaxed);

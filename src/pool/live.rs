@@ -47,13 +47,18 @@ impl Live {
     pub fn ask(&self, limits: Option<&Limits>, asker: Asker, at: BackendIndex) -> Entry {
         match limits {
             Some(limits) => self.gate.ask(limits, asker, at),
-            None => Entry::Go(self.gate.enter()),
+            None => Entry::Go(self.gate.enter(false)),
         }
     }
 
     /// Lets somebody new who waits for another backend wait for this one, too; or gives a place at once.
     pub(super) fn ask_besides(&self, limits: &Limits, waiting: &Waiting, at: BackendIndex) -> Option<Permit> {
         self.gate.ask_besides(limits, waiting, at)
+    }
+
+    /// A place for what another process has let in already, whatever the number.
+    pub fn go_on(&self, limits: Option<&Limits>) -> Permit {
+        self.gate.enter(limits.is_some())
     }
 
     /// Requests in flight.

@@ -41,6 +41,8 @@ pub(crate) struct Datagrams {
     port: UdpPort,
     heard: Arc<AtomicU64>,
     mute: Arc<AtomicBool>,
+    /// To say something unasked.
+    mouth: Option<UdpSocket>,
     running: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
 }
 
@@ -52,6 +54,7 @@ impl Datagrams {
             port: UdpPort::reserve(),
             heard: Arc::default(),
             mute: Arc::default(),
+            mouth: None,
             running: None,
         };
         app.restart();
@@ -77,8 +80,19 @@ impl Datagrams {
         self.mute.store(mute, Ordering::SeqCst);
     }
 
+    /// Says something to whoever is at this port of 127.0.0.1, unasked.
+    pub(crate) fn say(&self, port: u16, what: &[u8]) {
+        self.mouth.as_ref().unwrap().send_to(what, (Ipv4Addr::LOCALHOST, port)).unwrap();
+    }
+
+    /// The same in datagrams of one size, by one call.
+    pub(crate) fn say_in_one_piece(&self, port: u16, all: &[u8], size: usize) {
+        in_one_piece(self.mouth.as_ref().unwrap(), all, size, (Ipv4Addr::LOCALHOST, port).into());
+    }
+
     /// Stops it: its port refuses.
     pub(crate) fn stop(&mut self) {
+        self.mouth = None;
         if let Some((stop, thread)) = self.running.take() {
             stop.store(true, Ordering::SeqCst);
             thread.join().unwrap();
@@ -93,6 +107,7 @@ impl Datagrams {
         socket.bind(&self.address().into()).unwrap();
         let socket = UdpSocket::from(socket);
         socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        self.mouth = Some(socket.try_clone().unwrap());
         let stop = Arc::<AtomicBool>::default();
         let (name, ends) = (self.name.clone(), Arc::clone(&stop));
         let (heard, mute) = (Arc::clone(&self.heard), Arc::clone(&self.mute));

@@ -14,12 +14,14 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::batch::{self, Batch, Datagrams, Origin, is_full};
+use super::early::Early;
 use super::relay::{self, keep};
 use super::session::{Kept, Session};
 use super::sessions::{Key, Sessions};
 use super::stay::{Stay, served_by};
+use super::travel::Travel;
 use crate::affinity::ConnectionIds;
-use crate::clock::Now;
+use crate::clock::{Now, Stamp};
 use crate::l4::gate::Gate;
 use crate::listen::{Accepting, Slot};
 use crate::names::BackendTag;
@@ -32,11 +34,15 @@ const LOOK: Duration = Duration::from_millis(50);
 /// One listening socket and its clients' sessions.
 pub(super) struct Lane {
     pub(super) gate: Arc<Gate>,
+    /// Which of the listener's sockets it has.
+    pub(super) number: usize,
     socket: UdpSocket,
     state: UdpSocketState,
     /// Whether clients may have written to any of several addresses.
     any: bool,
-    sessions: RefCell<Sessions>,
+    pub(super) sessions: RefCell<Sessions>,
+    /// Where datagrams without a session wait while sessions still come from another process.
+    pub(super) early: RefCell<Option<Early>>,
     batch: Rc<RefCell<Batch>>,
 }
 
@@ -47,6 +53,7 @@ impl Lane {
     /// The socket cannot be prepared.
     pub(super) fn new(
         socket: std::net::UdpSocket,
+        number: usize,
         gate: Arc<Gate>,
         batch: Rc<RefCell<Batch>>,
     ) -> io::Result<Self> {
@@ -56,10 +63,12 @@ impl Lane {
         batch::allow_fragments(&socket, local.is_ipv4());
         Ok(Self {
             gate,
+            number,
             socket,
             state,
             any: local.ip().is_unspecified(),
             sessions: RefCell::default(),
+            early: RefCell::default(),
             batch,
         })
     }
@@ -67,6 +76,7 @@ impl Lane {
     /// Reads until the server has stopped, or the listener was closed, and all sessions have ended.
     pub(super) async fn run(self: Rc<Self>, mut shutdown: ShutdownWatch) {
         let mut acceptance = self.gate.facts.acceptance.subscribe();
+        let mut travel = Travel::new(&self);
         let (mut stopping, mut hurried) = (false, false);
         loop {
             let asked = *acceptance.borrow_and_update();
@@ -75,19 +85,22 @@ impl Lane {
             let hurries = std::mem::replace(&mut hurried, ending);
             if ending {
                 if !hurries {
-                    self.hurry();
+                    self.hurry(true);
                 }
                 if (stopping || accepting == Accepting::Closing) && self.sessions.borrow().is_empty() {
                     return;
                 }
+            } else if hurries {
+                self.hurry(false);
             }
             // Before it is looked whether anybody has asked already.
             let asked = self.gate.spare.asked();
             self.gate.spare.give(|| self.place_of_the_oldest());
             tokio::select! {
                 () = asked => {}
-                // Another process reads it while this one pauses.
-                readable = self.socket.readable(), if accepting != Accepting::Paused => {
+                word = travel.word() => travel.follow(word, &self).await,
+                // Another process reads it while this one pauses, or until that one has.
+                readable = self.socket.readable(), if accepting != Accepting::Paused && travel.reads() => {
                     if let Err(error) = readable {
                         return log::error!("{}: cannot receive: {error}", self.gate.facts.name);
                     }
@@ -105,13 +118,14 @@ impl Lane {
         }
     }
 
-    /// Nobody new comes: a session that is silent now has ended.
-    fn hurry(&self) {
+    /// Nobody new comes: a session that is silent now has ended. Or there is time for that again.
+    fn hurry(&self, hurries: bool) {
         let snapshot = self.gate.current.load();
         let Some((listener, _)) = served_by(self, &snapshot) else { return };
         for session in self.sessions.borrow().all() {
             if let Some(stay) = session.stay() {
-                stay.keep_for(listener.unproven);
+                let long = session.is_proven() && !hurries;
+                stay.keep_for(if long { listener.idle } else { listener.unproven });
             }
         }
     }
@@ -155,7 +169,7 @@ impl Lane {
         }
     }
 
-    fn arrived(
+    pub(super) fn arrived(
         self: &Rc<Self>,
         key: Key,
         datagrams: Datagrams<'_>,
@@ -168,6 +182,10 @@ impl Lane {
         let session = match known {
             Some(session) => session,
             None => {
+                if let Some(early) = &mut *self.early.borrow_mut() {
+                    counts.over_waiting.fetch_add(early.add(key, datagrams), Ordering::Relaxed);
+                    return;
+                }
                 let begun = newcomers.then(|| self.begin(key, listener.sessions)).flatten();
                 let Some(session) = begun else {
                     counts.homeless.fetch_add(number(datagrams.count()), Ordering::Relaxed);
@@ -179,7 +197,7 @@ impl Lane {
         if session.take(datagrams, counts)
             && let Some(stay) = session.stay()
         {
-            session.set_proven();
+            session.set_proven(true);
             stay.prove(self, now);
         }
     }
@@ -208,7 +226,8 @@ impl Lane {
         })?;
         let slot = slot.of_client(gate.facts.clients.enter(key.client.ip())?);
         let session = self.sessions.borrow_mut().begin(key, |number| Session::new(key, number, slot));
-        let task = tokio::task::spawn_local(relay::run(Rc::clone(self), Rc::clone(&session)));
+        let run = relay::run(Rc::clone(self), Rc::clone(&session), None, Stamp::read());
+        let task = tokio::task::spawn_local(run);
         session.is_run_by(task.abort_handle());
         Some(session)
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::batch::{Datagrams, is_refusal};
 use super::lane::Lane;
-use super::session::{Kept, Session};
+use super::session::{Call, Kept, Session};
 use super::stay::{Past, Stay, begin};
 use crate::clock::Stamp;
 
@@ -21,24 +21,29 @@ impl Drop for Run {
     }
 }
 
-/// Runs a session until nobody can serve it; silence and drains end it from outside.
-pub(super) async fn run(lane: Rc<Lane>, session: Rc<Session>) {
+/// Runs a session until nobody can serve it; silence and drains end it from outside. `stay`: it has a backend already.
+pub(super) async fn run(lane: Rc<Lane>, session: Rc<Session>, mut stay: Option<Rc<Stay>>, arrived: Stamp) {
     let run = Run { lane, session };
     let (lane, session) = (&run.lane, &run.session);
-    let (mut past, arrived) = (Past::default(), Stamp::read());
+    let mut past = Past::default();
     loop {
-        // In a box: while it relays, a session is small.
-        let stay = match Box::pin(begin(lane, session, &mut past, arrived)).await {
-            Ok(stay) => stay,
-            Err(error) => {
-                let name = &lane.gate.facts.name;
-                log::debug!("{name}: a session of {}: {error}", session.key().client);
-                return lane.gate.not_served(&lane.gate.current.load(), arrived);
-            }
+        let stay = match stay.take() {
+            Some(stay) => stay,
+            // In a box: while it relays, a session is small.
+            None => match Box::pin(begin(lane, session, &mut past, arrived)).await {
+                Ok(stay) => stay,
+                Err(error) => {
+                    let name = &lane.gate.facts.name;
+                    log::debug!("{name}: a session of {}: {error}", session.key().client);
+                    return lane.gate.not_served(&lane.gate.current.load(), arrived);
+                }
+            },
         };
         session.go_through(&stay, &lane.gate.counts.datagrams);
-        if relay(lane, session, &stay).await.is_err() {
-            return;
+        match relay(lane, session, &stay).await {
+            Ok(Call::Refused) => {}
+            Ok(Call::Leave(way)) => return lane.hand_over(session, stay, &way),
+            Err(_) => return,
         }
         session.wait();
         // Without an answer in between.
@@ -47,20 +52,20 @@ pub(super) async fn run(lane: Rc<Lane>, session: Rc<Session>) {
     }
 }
 
-/// Brings the client what the backend sends, until that refuses what it is sent.
+/// Brings the client what the backend sends, until that refuses what it is sent, or the session is to leave.
 ///
 /// # Errors
 /// The socket cannot be listened to.
-async fn relay(lane: &Lane, session: &Session, stay: &Stay) -> io::Result<()> {
+async fn relay(lane: &Lane, session: &Session, stay: &Stay) -> io::Result<Call> {
     loop {
         tokio::select! {
             biased;
-            () = session.refused() => return Ok(()),
+            call = session.called() => return Ok(call),
             news = stay.upstream().news() => news?,
         }
         let held = match lane.bring(session, stay) {
             Ok(held) => held,
-            Err(error) if is_refusal(&error) => return Ok(()),
+            Err(error) if is_refusal(&error) => return Ok(Call::Refused),
             // Nothing is there after all, or word of a datagram that was too long.
             Err(_) => continue,
         };

@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 
 use quinn_udp::EcnCodepoint;
 use tokio::sync::Notify;
@@ -12,7 +13,7 @@ use tokio::task::AbortHandle;
 use super::batch::{Datagrams, is_refusal};
 use super::sessions::Key;
 use super::stay::Stay;
-use crate::listen::{DatagramCounts, Slot};
+use crate::listen::{CarriedSession, DatagramCounts, Slot};
 use crate::names::BackendTag;
 
 /// What may wait for a backend: the first flight of a handshake, or some queries.
@@ -24,8 +25,11 @@ pub(super) struct Session {
     key: Key,
     number: u64,
     way: RefCell<Way>,
-    /// Whether the backend has refused what was sent, and the bell that is rung then.
+    /// Whether the backend has refused what was sent.
     refused: Cell<bool>,
+    /// The way to the process that it is to go to.
+    leaves: Cell<Option<mpsc::Sender<CarriedSession>>>,
+    /// Rung in both cases.
     bell: Notify,
     /// Its place among the listener's sessions.
     slot: Cell<Option<Slot>>,
@@ -34,6 +38,14 @@ pub(super) struct Session {
     /// The backend that it is at, or was at last.
     home: Cell<Option<BackendTag>>,
     task: OnceCell<AbortHandle>,
+}
+
+/// What a session that has a backend is called for.
+pub(super) enum Call {
+    /// The backend has refused what was sent.
+    Refused,
+    /// It is to go to another process, this way.
+    Leave(mpsc::Sender<CarriedSession>),
 }
 
 /// Where a client's datagrams go.
@@ -66,7 +78,7 @@ impl Kept {
 
 impl Waiting {
     /// Keeps datagrams; gives how many found no room.
-    fn add(&mut self, datagrams: Datagrams<'_>) -> u64 {
+    pub(super) fn add(&mut self, datagrams: Datagrams<'_>) -> u64 {
         let mut lost = 0;
         for bytes in datagrams.each() {
             let full = self.datagrams.len() >= WAITING || self.bytes + bytes.len() > WAITING_BYTES;
@@ -78,6 +90,15 @@ impl Waiting {
             self.datagrams.push_back(Kept { bytes: bytes.to_vec(), ecn: datagrams.ecn });
         }
         lost
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// All of them, oldest first.
+    pub(super) fn into_datagrams(self) -> impl Iterator<Item = Kept> {
+        self.datagrams.into_iter()
     }
 
     /// Puts one before all others.
@@ -94,6 +115,7 @@ impl Session {
             number,
             way: RefCell::new(Way::Waiting(Waiting::default())),
             refused: Cell::new(false),
+            leaves: Cell::default(),
             bell: Notify::new(),
             slot: Cell::new(Some(slot)),
             proven: Cell::new(false),
@@ -114,8 +136,8 @@ impl Session {
         self.proven.get()
     }
 
-    pub(super) fn set_proven(&self) {
-        self.proven.set(true);
+    pub(super) fn set_proven(&self, proven: bool) {
+        self.proven.set(proven);
     }
 
     pub(super) fn home(&self) -> Option<BackendTag> {
@@ -140,14 +162,37 @@ impl Session {
         if let Some(task) = self.task.get() {
             task.abort();
         }
+        self.take_slot()
+    }
+
+    pub(super) fn take_slot(&self) -> Option<Slot> {
         self.slot.take()
     }
 
-    /// Waits until the backend has refused what was sent.
-    pub(super) async fn refused(&self) {
-        while !self.refused.take() {
+    /// Waits until the backend has refused what was sent, or it is to leave.
+    pub(super) async fn called(&self) -> Call {
+        loop {
+            if self.refused.take() {
+                return Call::Refused;
+            }
+            if let Some(way) = self.leaves.take() {
+                return Call::Leave(way);
+            }
             self.bell.notified().await;
         }
+    }
+
+    /// Calls it to leave, if it has a backend; one that still looks for one stays.
+    pub(super) fn call_to_leave(&self, way: &mpsc::Sender<CarriedSession>) {
+        if matches!(*self.way.borrow(), Way::Through(_)) {
+            self.leaves.set(Some(way.clone()));
+            self.bell.notify_one();
+        }
+    }
+
+    /// It goes nowhere any more.
+    pub(super) fn let_go(&self) {
+        self.way.replace(Way::Waiting(Waiting::default()));
     }
 
     /// The stay at a backend, if it has one.
@@ -187,6 +232,8 @@ impl Session {
     /// Its backend has refused it: what comes waits until it has one again.
     pub(super) fn wait(&self) {
         self.refused.set(false);
+        // Whoever wants it elsewhere waits no longer.
+        self.leaves.take();
         let mut way = self.way.borrow_mut();
         if let Way::Through(stay) = &*way {
             *way = Way::Waiting(recalled(&Rc::clone(stay), None));

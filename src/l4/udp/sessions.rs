@@ -67,6 +67,11 @@ impl Sessions {
         }
     }
 
+    /// Whether there is one with this very key.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &Rc<Session>> {
         self.by_key.values()
     }
@@ -102,7 +107,7 @@ mod tests {
     fn the_oldest_that_has_proven_nothing_gives_way() {
         let mut sessions = Sessions::default();
         let all: Vec<_> = (0..5).map(|port| begin(&mut sessions, port)).collect();
-        all[0].set_proven();
+        all[0].set_proven(true);
         sessions.end(&key(1), all[1].number());
         // The same client again: its place in the order is the new one.
         let again = begin(&mut sessions, 1);

@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::batch::{Datagrams, Unsent};
 use super::lane::Lane;
 use super::session::{Kept, Session};
+use super::sessions::Key;
 use super::upstream::Upstream;
 use crate::affinity::{Flow, Origin, Refusal};
 use crate::clock::{Exact, Now, Stamp};
@@ -18,7 +20,8 @@ use crate::l4::choose::{admit, settle};
 use crate::l4::connect::suspect;
 use crate::l4::running::{Moved, Running};
 use crate::l4::ties::Tied;
-use crate::names::{BackendId, BackendIndex, BackendTag, PoolName};
+use crate::listen::{CarriedSession, SessionRecord};
+use crate::names::{BackendId, BackendIndex, BackendTag, PoolName, Reason};
 use crate::pool::{Backend, Live, Permit};
 use crate::snapshot::{ServedLayer4, ServedPool, ServedUdp, Snapshot};
 use crate::telemetry::{CodeClass, FailedTry, Times};
@@ -34,7 +37,7 @@ pub(super) struct Stay {
     live: Arc<Live>,
     flow: Flow,
     /// The listener's idle time for a client that is proven.
-    idle: std::time::Duration,
+    idle: Duration,
     answered: Cell<bool>,
     /// Since it was last asked whether it has.
     lately: Cell<bool>,
@@ -43,6 +46,22 @@ pub(super) struct Stay {
     running: RefCell<Running>,
     tied: Tied,
     _permit: Option<Permit>,
+}
+
+/// What a stay begins with.
+pub(super) struct Begun {
+    pub(super) upstream: Upstream,
+    pub(super) address: SocketAddr,
+    pub(super) flow: Flow,
+    pub(super) permit: Option<Permit>,
+    pub(super) reason: Reason,
+    pub(super) retries: u32,
+    /// How long its session has waited for it.
+    pub(super) queue: Option<Duration>,
+    pub(super) arrived: Stamp,
+    /// What has passed already.
+    pub(super) moved: Moved,
+    pub(super) answered: bool,
 }
 
 /// Why a session has no backend.
@@ -123,47 +142,23 @@ pub(super) async fn begin(
         let placed = Stamp::read();
         match Upstream::connect(address, false) {
             Ok(upstream) => {
-                let queue = Some(placed.since(arrived));
-                let times = Times { queue, ..Times::default() };
                 let at = Exact::read();
                 let now = at.now;
                 let note = flow.note(&decision, &served.policy, pool, Origin::Client, now);
                 lane.gate.served(served, backend, &decision, note, past.refusals, (arrived, at));
-                let moved = Arc::<Moved>::default();
-                let idle = if session.is_proven() { listener.idle } else { listener.unproven };
-                let tied = lane.gate.ties.enter(served, backend, flow, Arc::clone(&moved), idle, now);
-                tied.follow_address();
-                if let Some(task) = session.task() {
-                    tied.runs(task.clone());
-                }
-                let running = Running {
-                    current: Arc::clone(&lane.gate.current),
-                    pool: pool.name().clone(),
-                    backend: backend.id().clone(),
+                let begun = Begun {
+                    upstream,
+                    address,
+                    flow,
+                    permit,
                     reason: decision.reason,
                     retries: past.refusals,
-                    times,
+                    queue: Some(placed.since(arrived)),
                     arrived,
-                    moved: Arc::clone(&moved),
-                    class: CodeClass::None,
+                    moved: Moved::default(),
+                    answered: false,
                 };
-                return Ok(Rc::new(Stay {
-                    upstream,
-                    moved,
-                    pool: pool.name().clone(),
-                    backend: backend.id().clone(),
-                    tag: backend.tag(),
-                    address,
-                    live: Arc::clone(backend.live()),
-                    flow,
-                    idle: listener.idle,
-                    answered: Cell::new(false),
-                    lately: Cell::new(false),
-                    first: RefCell::default(),
-                    running: RefCell::new(running),
-                    tied,
-                    _permit: permit,
-                }));
+                return Ok(Stay::new(lane, session, (listener, served, backend), begun, now));
             }
             Err(source) => failed(served, decision.backend, backend, past, source)?,
         }
@@ -191,6 +186,90 @@ fn failed(
 }
 
 impl Stay {
+    /// A stay at this backend, in the listener's and its pool's present state.
+    pub(super) fn new(
+        lane: &Lane,
+        session: &Session,
+        (listener, served, backend): (&ServedUdp, &ServedPool, &Backend),
+        begun: Begun,
+        now: Now,
+    ) -> Rc<Self> {
+        let Begun { upstream, address, flow, permit, reason, retries, queue, arrived, moved, answered } =
+            begun;
+        let moved = Arc::new(moved);
+        let idle = if session.is_proven() { listener.idle } else { listener.unproven };
+        let tied = lane.gate.ties.enter(served, backend, flow, Arc::clone(&moved), idle, now);
+        tied.follow_address();
+        if let Some(task) = session.task() {
+            tied.runs(task.clone());
+        }
+        let running = Running {
+            current: Arc::clone(&lane.gate.current),
+            pool: served.pool.name().clone(),
+            backend: backend.id().clone(),
+            reason,
+            retries,
+            times: Times { queue, ..Times::default() },
+            arrived,
+            moved: Arc::clone(&moved),
+            class: if answered { CodeClass::Success } else { CodeClass::None },
+            handed_over: false,
+        };
+        Rc::new(Self {
+            upstream,
+            moved,
+            pool: served.pool.name().clone(),
+            backend: backend.id().clone(),
+            tag: backend.tag(),
+            address,
+            live: Arc::clone(backend.live()),
+            flow,
+            idle: listener.idle,
+            answered: Cell::new(answered),
+            lately: Cell::new(false),
+            first: RefCell::default(),
+            running: RefCell::new(running),
+            tied,
+            _permit: permit,
+        })
+    }
+
+    /// Ends here without being counted, as another process goes on with it; gives that its socket.
+    ///
+    /// # Errors
+    /// The socket cannot be had.
+    pub(super) fn hand_over(self, key: &Key, proven: bool, lane: &Lane) -> io::Result<CarriedSession> {
+        let mut running = self.running.into_inner();
+        let (socket, many) = self.upstream.into_socket()?;
+        let record = SessionRecord {
+            listener: lane.gate.facts.name.clone(),
+            lane: lane.number,
+            client: key.client,
+            local: key.local,
+            named: key.named.map(|tag| tag.0),
+            pool: self.pool,
+            backend: self.backend,
+            to: self.address,
+            from: socket.local_addr()?,
+            many,
+            reason: running.reason,
+            retries: running.retries,
+            proven,
+            answered: self.answered.get(),
+            up: self.moved.up.load(Ordering::Relaxed),
+            down: self.moved.down.load(Ordering::Relaxed),
+            datagrams: self.moved.datagrams.load(Ordering::Relaxed),
+            age: Stamp::read().since(running.arrived),
+            quiet: self.tied.quiet(Now::read()),
+        };
+        running.handed_over = true;
+        Ok(CarriedSession { record, socket, slot: None })
+    }
+
+    pub(super) fn tied(&self) -> &Tied {
+        &self.tied
+    }
+
     pub(super) fn upstream(&self) -> &Upstream {
         &self.upstream
     }
@@ -254,7 +333,7 @@ impl Stay {
     }
 
     /// The session ends when it has been silent for so long.
-    pub(super) fn keep_for(&self, idle: std::time::Duration) {
+    pub(super) fn keep_for(&self, idle: Duration) {
         self.tied.keep_for(idle);
     }
 }

@@ -19,14 +19,14 @@ pub(in crate::l4) fn serve(
     threads: usize,
     shutdown: &ShutdownWatch,
 ) {
-    let mut parts: Vec<Vec<(UdpSocket, Arc<Gate>)>> = Vec::new();
+    let mut parts: Vec<Vec<(usize, UdpSocket, Arc<Gate>)>> = Vec::new();
     parts.resize_with(threads.max(1), Vec::new);
     for (sockets, gate) in listeners {
-        for (at, socket) in sockets.into_iter().enumerate() {
+        for (number, socket) in sockets.into_iter().enumerate() {
             // The remainder is below the number of parts.
-            let at = at % parts.len();
+            let at = number % parts.len();
             if let Some(part) = parts.get_mut(at) {
-                part.push((socket, Arc::clone(&gate)));
+                part.push((number, socket, Arc::clone(&gate)));
             }
         }
     }
@@ -39,7 +39,7 @@ pub(in crate::l4) fn serve(
     }
 }
 
-fn run(sockets: Vec<(UdpSocket, Arc<Gate>)>, shutdown: ShutdownWatch) {
+fn run(sockets: Vec<(usize, UdpSocket, Arc<Gate>)>, shutdown: ShutdownWatch) {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return log::error!("no runtime for UDP: {error}"),
@@ -47,9 +47,9 @@ fn run(sockets: Vec<(UdpSocket, Arc<Gate>)>, shutdown: ShutdownWatch) {
     LocalSet::new().block_on(&runtime, async {
         let batch = Rc::new(RefCell::new(Batch::new()));
         let mut lanes = JoinSet::new();
-        for (socket, gate) in sockets {
+        for (number, socket, gate) in sockets {
             let name = gate.facts.name.clone();
-            match Lane::new(socket, gate, Rc::clone(&batch)) {
+            match Lane::new(socket, number, gate, Rc::clone(&batch)) {
                 Ok(lane) => _ = lanes.spawn_local(Rc::new(lane).run(shutdown.clone())),
                 Err(error) => log::error!("{name}: cannot receive: {error}"),
             }

@@ -37,13 +37,37 @@ impl Upstream {
         let socket =
             Socket::new(Domain::for_address(backend), Type::DGRAM.nonblocking(), Some(Protocol::UDP))?;
         socket.connect(&backend.into())?;
-        let socket = UdpSocket::from_std(socket.into())?;
-        let to = Origin { from: backend, to: None };
-        let upstream = Self { socket, to, many: OnceCell::new(), sent: Cell::new(0) };
+        let upstream = Self::new(socket.into(), backend)?;
         if whole {
             let _ = upstream.many.set(UdpSocketState::new((&upstream.socket).into())?);
         }
         Ok(upstream)
+    }
+
+    /// The socket of another process to a backend. `many`: it was prepared there, and brings many datagrams in one piece.
+    ///
+    /// # Errors
+    /// It cannot be listened to, or not be prepared.
+    pub(super) fn adopt(socket: std::net::UdpSocket, backend: SocketAddr, many: bool) -> io::Result<Self> {
+        let upstream = Self::new(socket, backend)?;
+        if many && upstream.prepare().is_none() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        Ok(upstream)
+    }
+
+    fn new(socket: std::net::UdpSocket, backend: SocketAddr) -> io::Result<Self> {
+        let socket = UdpSocket::from_std(socket)?;
+        let to = Origin { from: backend, to: None };
+        Ok(Self { socket, to, many: OnceCell::new(), sent: Cell::new(0) })
+    }
+
+    /// For another process: the socket, and whether it is prepared for many datagrams at a time.
+    ///
+    /// # Errors
+    /// The runtime does not give it up.
+    pub(super) fn into_socket(self) -> io::Result<(std::net::UdpSocket, bool)> {
+        Ok((self.socket.into_std()?, self.many.get().is_some()))
     }
 
     /// Sends to the backend.
@@ -79,6 +103,10 @@ impl Upstream {
         if sent < MANY {
             return None;
         }
+        self.prepare()
+    }
+
+    fn prepare(&self) -> Option<&UdpSocketState> {
         let state = UdpSocketState::new((&self.socket).into()).ok()?;
         batch::allow_fragments(&self.socket, self.to.from.is_ipv4());
         Some(self.many.get_or_init(|| state))

@@ -1,5 +1,6 @@
 //! The old process's side: it gives, waits for the word "ready", and then only finishes what runs.
 
+use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -14,7 +15,7 @@ use tokio::sync::watch;
 
 use super::exchange::Exchange;
 use super::wire::{Kind, MAX_DESCRIPTORS, Wire};
-use super::{Carried, HandoverError, Hello, Page, Ready, SocketName, VERSION};
+use super::{Carried, HandoverError, Hello, Page, Ready, SocketName, VERSION, udp};
 use crate::clock::Now;
 use crate::lifecycle::control::Control;
 use crate::lifecycle::notify;
@@ -156,6 +157,11 @@ impl Estate {
             // Beside the exchange: it writes to the disk, and the successor's news cannot wait. The successor's own
             // keeper waits for the file.
             scope.spawn(|| self.keeper.stop());
+            if ready.takes_udp
+                && let Err(error) = self.give_udp(&wire, &ready)
+            {
+                log::warn!("sessions of UDP go on in this process: {error}");
+            }
             exchange.run(&mut wire).err()
         });
         log::error!("process {} is gone, this one accepts again: {:?}", hello.pid, error);
@@ -183,7 +189,7 @@ impl Estate {
             let backends = served.pool.backends().iter();
             backends.map(move |backend| (name.clone(), backend.id().clone(), backend.live().carried(now)))
         });
-        let carried = Carried { world: self.control.carried(now), live: live.collect() };
+        let carried = Carried { world: self.control.carried(now), live: live.collect(), udp_follows: true };
         wire.send_json(Kind::Carried, &carried)?;
         for served in &snapshot.pools {
             let pool = served.pool.name();
@@ -203,6 +209,17 @@ impl Estate {
             facts.acceptance.set(if taken { Accepting::Paused } else { Accepting::Closing });
         }
         self.retire.send_replace(Some(Manner::Retire));
+    }
+
+    /// Sends the sessions of UDP of those listeners that the successor has taken.
+    fn give_udp(&self, wire: &Wire, ready: &Ready) -> Result<(), HandoverError> {
+        let mut listeners = BTreeMap::new();
+        for Heirloom { facts, .. } in &self.sockets {
+            if ready.took.contains(&facts.name) {
+                listeners.insert(facts.name.clone(), Arc::clone(facts));
+            }
+        }
+        udp::give(wire, &listeners)
     }
 
     /// The successor is dead, and this process is not yet.

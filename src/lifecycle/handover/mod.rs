@@ -2,7 +2,8 @@
 //!
 //! The successor connects to a socket of the old process and gets, in this order: the listening sockets, what differs from
 //! the file at run time with the health of each backend, the session book, and all learned sessions. It starts, accepts on the same
-//! sockets, and says that it is ready; only then does the old process stop accepting. Until the old one has
+//! sockets, and says that it is ready; only then does the old process stop accepting. It then sends the sessions of UDP, each with
+//! the socket to its backend ([`udp`]); until a lane's first one has come, the successor reads nothing there. Until the old one has
 //! finished, both tell each other what they learn ([`exchange`]). Whatever goes wrong before the word "ready"
 //! leaves the old process as it was; and if the successor dies afterwards, while the old one is still finishing,
 //! the old one accepts again.
@@ -14,6 +15,7 @@ mod exchange;
 mod give;
 mod record;
 mod take;
+mod udp;
 mod wire;
 
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,9 @@ struct SocketName {
 struct Carried {
     world: CarriedWorld,
     live: Vec<(PoolName, BackendId, CarriedLive)>,
+    /// Whether sessions of UDP follow the word "ready"; those before did not say so.
+    #[serde(default)]
+    udp_follows: bool,
 }
 
 /// The session book's counts of one backend.
@@ -63,6 +68,9 @@ struct Page {
 struct Ready {
     /// The inherited sockets that it accepts on.
     took: Vec<ListenerName>,
+    /// Whether it understands sessions of UDP; those before did not say so.
+    #[serde(default)]
+    takes_udp: bool,
 }
 
 /// Why a hand-over did not come about.
@@ -78,4 +86,20 @@ pub(crate) enum HandoverError {
     /// The successor could not start.
     #[error("{0}")]
     Refused(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_says_nothing_of_udp_neither_gives_nor_takes_it() {
+        let ready: Ready = serde_json::from_str(r#"{"took":["web","dns"]}"#).unwrap();
+        assert!(!ready.takes_udp && ready.took.len() == 2);
+        let now = serde_json::to_value(Carried { udp_follows: true, ..Carried::default() }).unwrap();
+        let mut before = now.clone();
+        before.as_object_mut().unwrap().remove("udp_follows");
+        assert!(serde_json::from_value::<Carried>(now).unwrap().udp_follows);
+        assert!(!serde_json::from_value::<Carried>(before).unwrap().udp_follows);
+    }
 }

@@ -4,15 +4,18 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::exchange::Exchange;
+use super::udp::Arrivals;
 use super::wire::{Kind, Wire};
 use super::{Carried, HandoverError, Hello, Page, Ready, SocketName, VERSION, record};
 use crate::affinity::Change;
 use crate::clock::Now;
 use crate::lifecycle::control::CarriedWorld;
+use crate::listen::ListenerFacts;
 use crate::names::{ListenerName, PoolName};
 use crate::snapshot::Snapshot;
 
@@ -20,6 +23,8 @@ use crate::snapshot::Snapshot;
 pub(crate) const SOCKET_VARIABLE: &str = "STEADFAST_UPGRADE_SOCKET";
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// For the next sessions of UDP, while their clients' datagrams wait.
+const UDP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the old process has given.
 #[derive(Debug)]
@@ -68,7 +73,7 @@ pub(crate) fn connect(path: &Path) -> Result<Inheritance, HandoverError> {
                     exchange: None,
                 });
             }
-            Kind::Hello | Kind::Ready | Kind::Failed => {
+            Kind::Hello | Kind::Ready | Kind::Failed | Kind::Udp | Kind::UdpComplete => {
                 return Err(HandoverError::Garbled(format!("{:?} at this time", frame.kind)));
             }
         }
@@ -96,9 +101,15 @@ impl Inheritance {
     pub(crate) fn socket(&mut self, listener: &ListenerName, address: &str) -> Option<OwnedFd> {
         let is = |(name, _): &(SocketName, OwnedFd)| name.listener == *listener && name.address == address;
         let at = self.sockets.iter().position(is)?;
-        let (name, socket) = self.sockets.swap_remove(at);
+        // In their order, by which a listener's sockets are numbered.
+        let (name, socket) = self.sockets.remove(at);
         self.took.push(name.listener);
         Some(socket)
+    }
+
+    /// Whether the old process has sessions of UDP for a listener, whose sockets were taken over.
+    pub(crate) fn has_sessions_of(&self, listener: &ListenerName) -> bool {
+        self.carried.udp_follows && self.took.contains(listener)
     }
 
     /// Enters what was carried over into a snapshot that nobody uses yet.
@@ -134,16 +145,19 @@ impl Inheritance {
         }
     }
 
-    /// Says that this process accepts, and stays with the old one, on a thread of its own, which lasts until that has finished.
-    pub(crate) fn ready(mut self) -> Option<JoinHandle<()>> {
+    /// Says that this process accepts, takes the sessions of UDP, and stays with the old one, on a thread of its own, which
+    /// lasts until that has finished.
+    pub(crate) fn ready(mut self, listeners: Vec<Arc<ListenerFacts>>) -> Option<JoinHandle<()>> {
+        // Whatever ends it lets them read.
+        let mut arrivals = Arrivals::new(listeners);
         let exchange = self.exchange.take()?;
-        if let Err(error) = self.wire.send_json(Kind::Ready, &Ready { took: std::mem::take(&mut self.took) })
-        {
+        let ready = Ready { took: std::mem::take(&mut self.took), takes_udp: true };
+        if let Err(error) = self.wire.send_json(Kind::Ready, &ready) {
             log::warn!("the process before was lost: {error}");
             return None;
         }
         let run = move || {
-            if let Err(HandoverError::Garbled(what)) = exchange.run(&mut self.wire) {
+            if let Err(HandoverError::Garbled(what)) = self.stay(&exchange, &mut arrivals) {
                 log::warn!("the process before says what is not understood: {what}");
             }
             log::info!("the process before has finished");
@@ -153,5 +167,57 @@ impl Inheritance {
             log::warn!("no thread to hear what the process before still learns: {error}");
         };
         thread.inspect_err(unheard).ok()
+    }
+
+    /// Takes what the old process still has, and hears what it learns, until it is gone.
+    fn stay(&mut self, exchange: &Exchange, arrivals: &mut Arrivals) -> Result<(), HandoverError> {
+        if self.carried.udp_follows {
+            self.wire.patience(UDP_PATIENCE, PATIENCE)?;
+            while !arrivals.are_complete() {
+                match self.wire.receive()? {
+                    Some(frame) if frame.kind == Kind::Sessions => exchange.enter(&frame)?,
+                    Some(frame) => arrivals.take(&frame, &mut self.wire)?,
+                    // Clients cannot wait for ever; what still comes is taken then.
+                    None => arrivals.complete(),
+                }
+            }
+        }
+        arrivals.complete();
+        loop {
+            let frame = exchange.next_word(&mut self.wire, None)?;
+            arrivals.take(&frame, &mut self.wire)?;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    #[test]
+    fn the_sockets_of_a_listener_come_in_their_order_whatever_others_there_are() {
+        let name = |listener: &str| SocketName {
+            listener: ListenerName::new(listener),
+            address: "udp 127.0.0.1:53".to_owned(),
+        };
+        let names = ["other", "dns", "dns", "other", "dns", "dns", "other"];
+        let sockets: Vec<_> = names.iter().map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let all = sockets.iter().map(|socket| socket.local_addr().unwrap());
+        let of_dns: Vec<_> = all.zip(names).filter(|(_, name)| *name == "dns").map(|(at, _)| at).collect();
+        let sockets = names.iter().map(|listener| name(listener)).zip(sockets.into_iter().map(OwnedFd::from));
+        let mut inherited = Inheritance {
+            wire: Wire::new(UnixStream::pair().unwrap().0),
+            sockets: sockets.collect(),
+            carried: Carried::default(),
+            pages: Vec::new(),
+            sessions: Vec::new(),
+            took: Vec::new(),
+            exchange: None,
+        };
+        let next = || inherited.socket(&ListenerName::new("dns"), "udp 127.0.0.1:53");
+        let taken = std::iter::from_fn(next).map(|socket| UdpSocket::from(socket).local_addr().unwrap());
+        assert_eq!(taken.collect::<Vec<_>>(), of_dns);
     }
 }

@@ -21,6 +21,10 @@ const MAX_FRAME: usize = 8 << 20;
 /// Descriptors in one message; the kernel takes 253.
 pub(super) const MAX_DESCRIPTORS: usize = 64;
 
+/// Between two tries where too many descriptors are on their way, and how many tries there are.
+const PAUSE: Duration = Duration::from_millis(5);
+const CROWDED: u32 = 1_000;
+
 /// What a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
@@ -40,10 +44,14 @@ pub(super) enum Kind {
     Failed,
     /// [`Page`](super::Page): of the session book, from the old process.
     Page,
+    /// A list of [`SessionRecord`](crate::listen::SessionRecord), with the sockets of these sessions.
+    Udp,
+    /// Those were all sessions of UDP.
+    UdpComplete,
 }
 
 /// New ones go to the end: a successor understands all that an older process says.
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 10] = [
     Kind::Hello,
     Kind::Sockets,
     Kind::Carried,
@@ -52,6 +60,8 @@ const KINDS: [Kind; 8] = [
     Kind::Ready,
     Kind::Failed,
     Kind::Page,
+    Kind::Udp,
+    Kind::UdpComplete,
 ];
 
 /// One frame.
@@ -119,11 +129,17 @@ impl Wire {
         }
         let mut bytes = head.to_vec();
         bytes.extend_from_slice(body);
-        let mut left = bytes.as_slice();
+        let (mut left, mut crowded) = (bytes.as_slice(), 0);
         while !left.is_empty() {
             let sent = match sendmsg(&self.stream, &[IoSlice::new(left)], &mut beside, SendFlags::NOSIGNAL) {
                 Ok(sent) => sent,
                 Err(rustix::io::Errno::INTR) => continue,
+                // As many are on their way as this user may have open: the other side takes them.
+                Err(rustix::io::Errno::TOOMANYREFS) if crowded < CROWDED => {
+                    crowded += 1;
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
                 Err(error) => return Err(HandoverError::Lost(error.into())),
             };
             // They go with the first byte, and only once.
@@ -151,6 +167,12 @@ impl Wire {
     /// The next frame, which has to come in time.
     pub(super) fn expect(&mut self) -> Result<Frame, HandoverError> {
         self.receive()?.ok_or_else(|| HandoverError::Lost(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// All descriptors that have come beside frames. Where this process has no room for more of them, some are missing, and those of the
+    /// next frame may be here already.
+    pub(super) fn take_all_descriptors(&mut self) -> impl Iterator<Item = OwnedFd> {
+        self.descriptors.drain(..)
     }
 
     /// Descriptors that came beside frames, oldest first.

@@ -233,3 +233,15 @@ proptest! {
         prop_assert!(gates.iter().all(|gate| gate.in_flight() == 0 && gate.waiting() == 0));
     }
 }
+
+#[test]
+fn what_was_let_in_elsewhere_is_counted_beyond_the_limit_and_leaves_its_place_to_who_waits() {
+    let gate = Arc::new(Gate::default());
+    let mut inside: Vec<_> = (0..3).map(|_| gate.enter(true)).collect();
+    let mut waits = wait(gate.ask(&LIMITS, Asker::Existing, AT));
+    assert_eq!(gate.in_flight(), 3);
+    inside.pop();
+    assert!(waits.now().is_err(), "still full");
+    inside.pop();
+    assert!(waits.now().is_ok());
+}
