@@ -21,6 +21,9 @@ const CLIENTS: u64 = 4;
 /// What the goal speaks of; fewer where the system allows no more descriptors.
 const IDLE: u64 = 20_000;
 
+/// Fewer than the backend lets wait for it to accept them.
+const UNDER_WAY: usize = 64;
+
 /// What a client asks for with its first byte.
 const SEND: u8 = b's';
 const TAKE: u8 = b't';
@@ -51,6 +54,19 @@ impl Backend {
             }
         });
         Ok(backend)
+    }
+}
+
+impl Backend {
+    /// Waits until so many connections stay.
+    fn has(&self, count: usize, proxy: &Proxy) -> Result<(), Failure> {
+        for _ in 0..3_000 {
+            if self.staying.all().len() >= count {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Err(format!("{} did not pass all connections on", proxy.name).into())
     }
 }
 
@@ -128,15 +144,11 @@ pub(crate) fn idle(proxy: &Proxy, backend: &Backend) -> Result<(u64, u64), Failu
         let mut connection = connect(source, proxy.address)?;
         connection.write_all(&[STAY])?;
         open.push(connection);
-    }
-    let mut patience = 3_000;
-    while backend.staying.all().len() < open.len() {
-        patience -= 1;
-        if patience == 0 {
-            return Err(format!("{} did not pass all connections on", proxy.name).into());
+        if open.len() % UNDER_WAY == 0 {
+            backend.has(open.len(), proxy)?;
         }
-        thread::sleep(Duration::from_millis(10));
     }
+    backend.has(open.len(), proxy)?;
     let each = proxy.resident()?.saturating_sub(before) / count;
     backend.staying.all().clear();
     Ok((count, each))
