@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::lifecycle::{Estate, Giver, Manner, Stopper, Upgrader, wait_for_drain};
+use crate::lifecycle::{Estate, Farewell, Giver, Manner, Predecessor, Stopper, Upgrader, wait_for_drain};
 use crate::listen::{Counts, ListenerFacts, SocketFile};
 use crate::telemetry::Spans;
 
@@ -54,11 +54,14 @@ impl Run {
         }
     }
 
-    /// Waits until it has ended. `predecessor` lasts as long as the process before it does.
-    pub(super) fn wait(self, predecessor: Option<JoinHandle<()>>) {
+    /// Waits until it has ended.
+    pub(super) fn wait(self, predecessor: Option<Predecessor>) {
         wait_for_drain(&self.said, &self.counts, self.grace);
+        if let Some(before) = &predecessor {
+            before.say_farewell(Farewell { succeeded: *self.said.borrow() == Some(Manner::Retire) });
+        }
         // Where another process listens, the file is that one's: the successor's, or the one's before, which accepts again.
-        if predecessor.is_none_or(|before| before.is_finished()) {
+        if predecessor.is_none_or(|before| before.has_finished()) {
             let ours = self.files.iter().filter(|(_, facts)| !facts.acceptance.is_paused());
             ours.for_each(|(file, _)| file.remove());
         }

@@ -34,7 +34,9 @@ pub(crate) use bound::{BoundListener, Speaks, Tickets, bounds, buffers, pages, p
 pub(crate) use control::Start;
 pub use control::{BackendChange, Control};
 pub(crate) use discover::{DiscoveryService, first_answers};
-pub(crate) use handover::{Estate, Giver, Heirloom, Inheritance, SOCKET_VARIABLE, connect, tell_predecessor};
+pub(crate) use handover::{
+    Estate, Farewell, Giver, Heirloom, Inheritance, Predecessor, SOCKET_VARIABLE, connect, tell_predecessor,
+};
 pub(crate) use history::Past;
 pub(crate) use notify::ready as notify_ready;
 pub(crate) use pid_file::PidFile;

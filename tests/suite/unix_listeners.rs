@@ -327,10 +327,9 @@ fn a_successor_that_dies_leaves_the_file_to_the_process_that_accepts_again() {
     });
     let before = program.log().len();
     kill(program.pid(), Signal::SIGTERM).unwrap();
-    program.wait_for(before, "is gone");
+    program.wait_for(before, "as it was told to");
     assert!(path.exists(), "the process before has not ended");
     drop(open);
-    kill(old, Signal::SIGTERM).unwrap();
     soon("the last process has removed it", || (!path.exists()).then_some(()));
 }
 

@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::balancer::apps;
+use crate::support::eventually::soon;
 use crate::support::exchange::{Connection, get, try_get};
 use crate::support::load::Load;
 use crate::support::ports::Port;
@@ -128,6 +129,35 @@ fn a_successor_that_dies_while_the_old_process_finishes_is_replaced_by_it() {
     busy.send(b"345");
     assert_eq!(busy.receive().unwrap().status, 200);
     kill(old, Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn a_successor_that_is_told_to_end_leaves_nobody_who_accepts_in_its_place() {
+    for stopped in [true, false] {
+        let apps = apps(1);
+        let program = Program::start(&apps);
+        let oldest = program.pid();
+        let mut busy = Connection::open(program.address);
+        busy.send(b"POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\n\r\n12");
+        program.signal(Signal::SIGUSR2, "upgraded: process");
+        let before = program.log().len();
+        if stopped {
+            kill(program.pid(), Signal::SIGTERM).unwrap();
+        } else {
+            // Succeeded itself, it is the one in the middle.
+            soon("it is succeeded", || {
+                program.signal(Signal::SIGUSR2, "upgraded").contains("upgraded: process").then_some(())
+            });
+        }
+        program.wait_for(before, "has ended as it was told to");
+        assert!(!program.log()[before..].contains("accepts again"));
+        assert_eq!(try_get(program.address, "/", &[]).is_none(), stopped);
+        busy.send(b"345");
+        assert_eq!(busy.receive().unwrap().status, 200, "what ran there is finished");
+        let ended =
+            || fs::read_to_string(format!("/proc/{oldest}/stat")).is_ok_and(|stat| stat.contains(") Z "));
+        soon("the oldest ends, too", || ended().then_some(()));
+    }
 }
 
 /// The processes that a process has started and that live.

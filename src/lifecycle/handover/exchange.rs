@@ -1,13 +1,13 @@
 //! Both processes run for a while: what one learns, the other one is told within milliseconds.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::wire::{Frame, Kind, Wire};
-use super::{HandoverError, record};
+use super::{Farewell, HandoverError, record};
 use crate::affinity::{Change, JOURNAL_LENGTH, Journal, Learned};
 use crate::clock::{Now, millis};
 use crate::names::PoolName;
@@ -16,12 +16,15 @@ use crate::snapshot::{ServedPool, Snapshot};
 /// A look at the journals even if no bell rang.
 const TURN: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For a process that ends, to say so.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The tables whose changes are told, each with the journal that notes them.
 #[derive(Debug)]
 pub(super) struct Exchange {
     tables: Vec<(PoolName, Arc<Learned>, Arc<Journal>)>,
     bell: Arc<Bell>,
+    farewell: Mutex<Option<(Farewell, mpsc::Sender<()>)>>,
 }
 
 /// Wakes whoever tells the other process what is new.
@@ -55,7 +58,7 @@ impl Exchange {
             served.policy.learned.feed_begins();
             (served.pool.name().clone(), Arc::clone(&served.policy.learned), journal)
         };
-        Self { tables: snapshot.pools.iter().map(table).collect(), bell }
+        Self { tables: snapshot.pools.iter().map(table).collect(), bell, farewell: Mutex::default() }
     }
 
     /// Sends everything that is learned.
@@ -97,10 +100,35 @@ impl Exchange {
         Ok(())
     }
 
-    /// Tells and hears until the other process is gone.
-    pub(super) fn run(&self, wire: &mut Wire) -> Result<(), HandoverError> {
+    /// Tells and hears until the other process has ended, which it says if it was told to.
+    ///
+    /// # Errors
+    /// It is gone without a word, or says something else.
+    pub(super) fn run(&self, wire: &mut Wire) -> Result<Farewell, HandoverError> {
         let frame = self.next_word(wire, None)?;
-        Err(HandoverError::Garbled(format!("{:?} at this time", frame.kind)))
+        match frame.kind {
+            Kind::Farewell => frame.json(),
+            other => Err(HandoverError::Garbled(format!("{other:?} at this time"))),
+        }
+    }
+
+    /// Tells the other process that this one ends because it was told to; waits a moment until that is said.
+    pub(super) fn say_farewell(&self, farewell: Farewell) {
+        let (said, heard) = mpsc::channel();
+        *self.farewell.lock() = Some((farewell, said));
+        self.bell.ring();
+        let _ = heard.recv_timeout(FAREWELL);
+    }
+
+    /// Sends what is new, and the last word where it is time for it.
+    fn tell(&self, wire: &Wire) -> Result<(), HandoverError> {
+        let farewell = self.farewell.lock().take();
+        self.send_changes(wire)?;
+        match farewell {
+            // Whoever waits for it hears that the sender is gone.
+            Some((farewell, _said)) => wire.send_json(Kind::Farewell, &farewell),
+            None => Ok(()),
+        }
     }
 
     /// Tells and hears until the other process says something else than sessions.
@@ -110,7 +138,7 @@ impl Exchange {
         let (writer, over) = (wire.writer()?, AtomicBool::new(false));
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) && self.send_changes(&writer).is_ok() {
+                while !over.load(Ordering::Relaxed) && self.tell(&writer).is_ok() {
                     self.bell.wait();
                 }
             });

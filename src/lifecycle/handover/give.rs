@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::exchange::Exchange;
 use super::wire::{Kind, MAX_DESCRIPTORS, Wire};
-use super::{Carried, HandoverError, Hello, Page, Ready, SocketName, VERSION, udp};
+use super::{Carried, Farewell, HandoverError, Hello, Page, Ready, SocketName, VERSION, udp};
 use crate::clock::Now;
 use crate::lifecycle::control::Control;
 use crate::lifecycle::notify;
@@ -153,7 +153,7 @@ impl Estate {
         log::info!("process {} has taken over; this one finishes what runs", hello.pid);
         self.retire(&ready);
         *last.lock() = Some(Outcome::Done { pid: hello.pid });
-        let error = std::thread::scope(|scope| {
+        let ended = std::thread::scope(|scope| {
             // Beside the exchange: it writes to the disk, and the successor's news cannot wait. The successor's own
             // keeper waits for the file.
             scope.spawn(|| self.keeper.stop());
@@ -162,10 +162,23 @@ impl Estate {
             {
                 log::warn!("sessions of UDP go on in this process: {error}");
             }
-            exchange.run(&mut wire).err()
+            exchange.run(&mut wire)
         });
-        log::error!("process {} is gone, this one accepts again: {:?}", hello.pid, error);
-        self.resume();
+        match ended {
+            Ok(Farewell { succeeded }) => {
+                log::info!("process {} has ended as it was told to", hello.pid);
+                if !succeeded {
+                    // Whatever it left is this one's to clear up.
+                    self.sockets
+                        .iter()
+                        .for_each(|heirloom| heirloom.facts.acceptance.set(Accepting::Closing));
+                }
+            }
+            Err(error) => {
+                log::error!("process {} is gone, this one accepts again: {error:?}", hello.pid);
+                self.resume();
+            }
+        }
         Ok(())
     }
 

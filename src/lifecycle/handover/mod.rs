@@ -6,7 +6,7 @@
 //! the socket to its backend ([`udp`]); until a lane's first one has come, the successor reads nothing there. Until the old one has
 //! finished, both tell each other what they learn ([`exchange`]). Whatever goes wrong before the word "ready"
 //! leaves the old process as it was; and if the successor dies afterwards, while the old one is still finishing,
-//! the old one accepts again.
+//! the old one accepts again, unless the successor said that it was told to end.
 //!
 //! Our own listeners bind their own sockets, so Pingora's transfer, with its limits of 32 sockets and 2 048 bytes of names
 //! and its exit when nobody came, is not used at all.
@@ -26,7 +26,7 @@ use crate::pool::CarriedLive;
 use crate::telemetry::CarriedPage;
 
 pub(crate) use give::{Estate, Giver, Heirloom, Outcome};
-pub(crate) use take::{Inheritance, SOCKET_VARIABLE, connect, tell_predecessor};
+pub(crate) use take::{Inheritance, Predecessor, SOCKET_VARIABLE, connect, tell_predecessor};
 
 /// Another number: another protocol, and the two processes do not understand each other.
 const VERSION: u32 = 1;
@@ -71,6 +71,13 @@ struct Ready {
     /// Whether it understands sessions of UDP; those before did not say so.
     #[serde(default)]
     takes_udp: bool,
+}
+
+/// What a successor says at its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Farewell {
+    /// Whether another process has taken over; else nobody accepts any more.
+    pub(crate) succeeded: bool,
 }
 
 /// Why a hand-over did not come about.

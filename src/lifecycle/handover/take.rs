@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::exchange::Exchange;
 use super::udp::Arrivals;
 use super::wire::{Kind, Wire};
-use super::{Carried, HandoverError, Hello, Page, Ready, SocketName, VERSION, record};
+use super::{Carried, Farewell, HandoverError, Hello, Page, Ready, SocketName, VERSION, record};
 use crate::affinity::Change;
 use crate::clock::Now;
 use crate::lifecycle::control::CarriedWorld;
@@ -21,6 +21,26 @@ use crate::snapshot::Snapshot;
 
 /// Names the socket to connect to, in the environment of a process that was started to take over.
 pub(crate) const SOCKET_VARIABLE: &str = "STEADFAST_UPGRADE_SOCKET";
+
+/// The process before, while it finishes what runs there.
+pub(crate) struct Predecessor {
+    exchange: Arc<Exchange>,
+    thread: JoinHandle<()>,
+}
+
+impl Predecessor {
+    /// Whether it has finished.
+    pub(crate) fn has_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Tells it that this process ends because it was told to: nobody has to stand in for it.
+    pub(crate) fn say_farewell(&self, farewell: Farewell) {
+        if !self.has_finished() {
+            self.exchange.say_farewell(farewell);
+        }
+    }
+}
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// For the next sessions of UDP, while their clients' datagrams wait.
@@ -73,7 +93,7 @@ pub(crate) fn connect(path: &Path) -> Result<Inheritance, HandoverError> {
                     exchange: None,
                 });
             }
-            Kind::Hello | Kind::Ready | Kind::Failed | Kind::Udp | Kind::UdpComplete => {
+            Kind::Hello | Kind::Ready | Kind::Failed | Kind::Udp | Kind::UdpComplete | Kind::Farewell => {
                 return Err(HandoverError::Garbled(format!("{:?} at this time", frame.kind)));
             }
         }
@@ -145,12 +165,13 @@ impl Inheritance {
         }
     }
 
-    /// Says that this process accepts, takes the sessions of UDP, and stays with the old one, on a thread of its own, which
-    /// lasts until that has finished.
-    pub(crate) fn ready(mut self, listeners: Vec<Arc<ListenerFacts>>) -> Option<JoinHandle<()>> {
+    /// Says that this process accepts, takes the sessions of UDP, and stays with the old one, on a thread of its own, until that
+    /// has finished.
+    pub(crate) fn ready(mut self, listeners: Vec<Arc<ListenerFacts>>) -> Option<Predecessor> {
         // Whatever ends it lets them read.
         let mut arrivals = Arrivals::new(listeners);
-        let exchange = self.exchange.take()?;
+        let exchange = Arc::new(self.exchange.take()?);
+        let told = Arc::clone(&exchange);
         let ready = Ready { took: std::mem::take(&mut self.took), takes_udp: true };
         if let Err(error) = self.wire.send_json(Kind::Ready, &ready) {
             log::warn!("the process before was lost: {error}");
@@ -166,7 +187,8 @@ impl Inheritance {
         let unheard = |error: &std::io::Error| {
             log::warn!("no thread to hear what the process before still learns: {error}");
         };
-        thread.inspect_err(unheard).ok()
+        let thread = thread.inspect_err(unheard).ok()?;
+        Some(Predecessor { exchange: told, thread })
     }
 
     /// Takes what the old process still has, and hears what it learns, until it is gone.

@@ -48,10 +48,12 @@ pub(super) enum Kind {
     Udp,
     /// Those were all sessions of UDP.
     UdpComplete,
+    /// [`Farewell`](super::Farewell): the successor ends because it was told to, not by accident.
+    Farewell,
 }
 
 /// New ones go to the end: a successor understands all that an older process says.
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind::Hello,
     Kind::Sockets,
     Kind::Carried,
@@ -62,6 +64,7 @@ const KINDS: [Kind; 10] = [
     Kind::Page,
     Kind::Udp,
     Kind::UdpComplete,
+    Kind::Farewell,
 ];
 
 /// One frame.
