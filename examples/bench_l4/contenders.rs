@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use tempfile::TempDir;
 
 use super::bench_support::{Failure, Proxy, beside, free_address};
+use super::work::{descriptors, idle_connections};
 
 /// Steadfast first, and with NGINX for UDP, too; HAProxy twice, as `splice` is off there unless asked for.
 pub(crate) fn contenders(backend: SocketAddr) -> Result<Vec<Proxy>, Failure> {
@@ -29,8 +30,9 @@ fn steadfast(backend: SocketAddr) -> Result<Proxy, Failure> {
 
 fn haproxy(name: &'static str, option: &str, backend: SocketAddr) -> Result<Proxy, Failure> {
     let address = free_address()?;
+    let connections = idle_connections() + 100;
     let (folder, file) = written(&format!(
-        "global\n    nbthread 1\n    maxconn 9700\n    maxpipes 40\ndefaults\n    mode tcp\n{option}    timeout connect 5s\n\
+        "global\n    nbthread 1\n    maxconn {connections}\n    maxpipes 40\ndefaults\n    mode tcp\n{option}    timeout connect 5s\n\
          \x20   timeout client 1h\n    timeout server 1h\nlisten tcp\n    bind {address}\n    balance source\n\
          \x20   hash-type consistent\n    server app1 {backend} check\n"
     ))?;
@@ -38,10 +40,10 @@ fn haproxy(name: &'static str, option: &str, backend: SocketAddr) -> Result<Prox
 }
 
 fn nginx(backend: SocketAddr) -> Result<Proxy, Failure> {
-    let address = free_address()?;
+    let (address, descriptors) = (free_address()?, descriptors());
     let (folder, file) = written(&format!(
         "load_module /usr/lib/nginx/modules/ngx_stream_module.so;\ndaemon off;\nmaster_process off;\n\
-         worker_rlimit_nofile 20000;\nerror_log stderr crit;\npid nginx.pid;\nevents {{ worker_connections 60000; }}\n\
+         worker_rlimit_nofile {descriptors};\nerror_log stderr crit;\npid nginx.pid;\nevents {{ worker_connections 60000; }}\n\
          stream {{\n  upstream app {{ hash $remote_addr consistent; server {backend}; }}\n\
          \x20 server {{ listen {address} backlog=4096; proxy_pass app; proxy_timeout 1h; }}\n\
          \x20 server {{ listen {address} udp; proxy_pass app; proxy_timeout 2s; }}\n}}\n"

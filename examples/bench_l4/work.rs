@@ -133,10 +133,19 @@ pub(crate) fn connections(proxy: &Proxy) -> Result<f64, Failure> {
     Ok(spent(proxy, CLIENTS, client)? / 1e3 / CONNECTIONS as f64)
 }
 
+/// Descriptors that a process may have.
+pub(crate) fn descriptors() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// As many connections as are to stay, or as fit: each takes two descriptors of the proxy.
+pub(crate) fn idle_connections() -> u64 {
+    IDLE.min(descriptors().saturating_sub(800) / 2)
+}
+
 /// Connections that just stay; how many, and the proxy's growth for each, in bytes.
 pub(crate) fn idle(proxy: &Proxy, backend: &Backend) -> Result<(u64, u64), Failure> {
-    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let count = IDLE.min(descriptors.saturating_sub(800) / 2);
+    let count = idle_connections();
     let before = proxy.resident()?;
     let mut open = Vec::new();
     for n in 0..count {
